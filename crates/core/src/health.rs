@@ -1,0 +1,206 @@
+//! Counts probe outcomes: is the local API server fit, and is another one ready.
+//!
+//! Only counts. Whether an unfit node gives up the VIP is the machine's decision, and health alone
+//! never takes it unless another API server was seen ready *after* the local trouble began: a
+//! cluster-wide stall makes every probe fail, and a verdict older than the stall proves nothing.
+
+use std::collections::BTreeMap;
+
+use crate::config::Probe;
+use crate::probe::ProbeOutcome;
+use crate::server::ServerId;
+use crate::time::Instant;
+
+/// A refused connection needs one confirmation: a restarting process can drop a single one.
+const REFUSED_THRESHOLD: u32 = 2;
+
+/// What is known of the local API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fitness {
+    /// Not probed to a verdict yet.
+    Unknown,
+    /// Ready.
+    Fit,
+    /// Not ready, confirmed.
+    Unfit,
+}
+
+/// Probe outcomes, counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Health {
+    failure_threshold: u32,
+    success_threshold: u32,
+    fitness: Fitness,
+    successes: u32,
+    failures: u32,
+    refusals: u32,
+    failing_since: Option<Instant>,
+    peers_ready_at: BTreeMap<ServerId, Instant>,
+}
+
+impl Health {
+    pub(crate) const fn new(probe: &Probe) -> Self {
+        Self {
+            failure_threshold: probe.failure_threshold,
+            success_threshold: probe.success_threshold,
+            fitness: Fitness::Unknown,
+            successes: 0,
+            failures: 0,
+            refusals: 0,
+            failing_since: None,
+            peers_ready_at: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) const fn fitness(&self) -> Fitness {
+        self.fitness
+    }
+
+    /// The last probe of the local API server failed: the others are worth asking more often.
+    pub(crate) const fn is_suspect(&self) -> bool {
+        self.failing_since.is_some()
+    }
+
+    /// When the local trouble began.
+    pub(crate) const fn failing_since(&self) -> Option<Instant> {
+        self.failing_since
+    }
+
+    /// Whether another API server was ready since the local one began to fail.
+    pub(crate) fn is_peer_ready(&self) -> bool {
+        self.failing_since.is_some_and(|since| {
+            self.peers_ready_at
+                .values()
+                .any(|ready_at| *ready_at >= since)
+        })
+    }
+
+    pub(crate) fn observe(&mut self, server: ServerId, outcome: &ProbeOutcome, now: Instant) {
+        if server == ServerId::LOCAL {
+            self.observe_local(outcome, now);
+        } else if *outcome == ProbeOutcome::Ready {
+            self.peers_ready_at.insert(server, now);
+        } else {
+            self.peers_ready_at.remove(&server);
+        }
+    }
+
+    /// Forgets the servers that are not in `known`, so that the table is bounded by the server list.
+    pub(crate) fn retain(&mut self, known: &[ServerId]) {
+        self.peers_ready_at
+            .retain(|server, _| known.contains(server));
+    }
+
+    fn observe_local(&mut self, outcome: &ProbeOutcome, now: Instant) {
+        if outcome.is_alive() {
+            self.failing_since = None;
+            self.failures = 0;
+            self.refusals = 0;
+            self.successes = self.successes.saturating_add(1);
+            // A node that was never unfit has nothing to prove: its first success counts.
+            if self.fitness == Fitness::Unknown || self.successes >= self.success_threshold {
+                self.fitness = Fitness::Fit;
+            }
+            return;
+        }
+        self.failing_since.get_or_insert(now);
+        self.successes = 0;
+        self.failures = self.failures.saturating_add(1);
+        self.refusals = match outcome {
+            ProbeOutcome::Refused => self.refusals.saturating_add(1),
+            ProbeOutcome::Ready
+            | ProbeOutcome::Draining
+            | ProbeOutcome::NotReady(_)
+            | ProbeOutcome::Timeout
+            | ProbeOutcome::TlsFailed(_)
+            | ProbeOutcome::Unauthorised => 0,
+        };
+        let is_draining = *outcome == ProbeOutcome::Draining;
+        if is_draining
+            || self.refusals >= REFUSED_THRESHOLD
+            || self.failures >= self.failure_threshold
+        {
+            self.fitness = Fitness::Unfit;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn health() -> Health {
+        Health::new(&Probe {
+            path: "/readyz".into(),
+            period: Duration::from_millis(500),
+            timeout: Duration::from_millis(700),
+            failure_threshold: 3,
+            success_threshold: 2,
+        })
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_nanos(millis * 1_000_000)
+    }
+
+    fn after(outcomes: &[ProbeOutcome]) -> Fitness {
+        let mut health = health();
+        for (step, outcome) in (0..).zip(outcomes) {
+            health.observe(ServerId::LOCAL, outcome, at(step));
+        }
+        health.fitness()
+    }
+
+    #[test]
+    fn each_outcome_has_its_own_threshold() {
+        use ProbeOutcome::{Draining, NotReady, Ready, Refused, Timeout, TlsFailed, Unauthorised};
+        let tls = || TlsFailed("x".into());
+        let not_ready = || NotReady(vec!["etcd".into()]);
+        let table: &[(&[ProbeOutcome], Fitness)] = &[
+            (&[], Fitness::Unknown),
+            (&[Ready], Fitness::Fit),
+            (&[Unauthorised], Fitness::Fit),
+            (&[Ready, Draining], Fitness::Unfit),
+            (&[Ready, Refused], Fitness::Fit),
+            (&[Ready, Refused, Refused], Fitness::Unfit),
+            (&[Ready, Refused, Timeout, Refused], Fitness::Unfit),
+            (&[Ready, Refused, Timeout], Fitness::Fit),
+            (&[Ready, Timeout, Timeout], Fitness::Fit),
+            (&[Ready, Timeout, Timeout, Timeout], Fitness::Unfit),
+            (&[Ready, Timeout, Timeout, Ready, Timeout], Fitness::Fit),
+            (&[Ready, tls(), tls(), tls()], Fitness::Unfit),
+            (&[Ready, not_ready(), not_ready()], Fitness::Fit),
+            (
+                &[Ready, not_ready(), not_ready(), not_ready()],
+                Fitness::Unfit,
+            ),
+            (&[Draining, Ready], Fitness::Unfit),
+            (&[Draining, Ready, Ready], Fitness::Fit),
+        ];
+        for (outcomes, expected) in table {
+            assert_eq!(after(outcomes), *expected, "{outcomes:?}");
+        }
+    }
+
+    #[test]
+    fn a_peer_counts_only_if_it_was_ready_after_the_trouble_began() {
+        let peer = ServerId(1);
+        let mut health = health();
+        health.observe(peer, &ProbeOutcome::Ready, at(0));
+        assert!(!health.is_peer_ready(), "no local trouble, no question");
+        health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(10));
+        assert!(
+            !health.is_peer_ready(),
+            "its verdict is older than the trouble"
+        );
+        health.observe(peer, &ProbeOutcome::Ready, at(20));
+        assert!(health.is_peer_ready());
+        health.observe(peer, &ProbeOutcome::Unauthorised, at(30));
+        assert!(!health.is_peer_ready(), "alive is not ready");
+        health.observe(peer, &ProbeOutcome::Ready, at(40));
+        health.retain(&[]);
+        assert!(!health.is_peer_ready(), "it is no server of ours any more");
+    }
+}

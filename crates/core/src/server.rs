@@ -1,0 +1,32 @@
+//! API servers as the core sees them: an identifier, and for the adapters an address.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+/// Which API server. Ids are given out by the daemon and never reused for another address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId(pub u16);
+
+impl ServerId {
+    /// The API server on this node.
+    pub const LOCAL: Self = Self(0);
+}
+
+impl fmt::Display for ServerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::LOCAL {
+            f.write_str("local")
+        } else {
+            write!(f, "peer-{}", self.0)
+        }
+    }
+}
+
+/// An API server and where it listens. Never the VIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Server {
+    /// Its identifier.
+    pub id: ServerId,
+    /// Its address and port.
+    pub address: SocketAddr,
+}
