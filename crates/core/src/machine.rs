@@ -357,6 +357,7 @@ impl Machine {
 
     fn is_resuming(&self) -> bool {
         self.fresh
+            && self.presence == Presence::Unknown
             && !self.shutdown
             && self.named() == observe::Named::Us
             && self.health.fitness() != Fitness::Unfit
