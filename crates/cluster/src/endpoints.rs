@@ -1,0 +1,138 @@
+//! Where the API servers are: the EndpointSlices of the Service `kubernetes`, remembered while no API
+//! server answers.
+
+mod memory;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use pintle_core::LeaseFailure;
+use serde::Deserialize;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use self::memory::Memory;
+use crate::api::{ATTEMPT_TIMEOUT, Api, get, parse};
+use crate::rarely::Rarely;
+use crate::watcher::Frames;
+
+const PATH: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices\
+                    ?labelSelector=kubernetes.io%2Fservice-name%3Dkubernetes";
+
+/// The server ends the watch then, and the slices are listed afresh: what was remembered grows old.
+const WATCH_SECONDS: u32 = 300;
+
+/// After a failure. Nothing urgent waits for a new API server's address.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+
+/// A list, as far as it is needed.
+#[derive(Debug, Deserialize)]
+struct Slices {
+    metadata: ListMeta,
+    items: Vec<EndpointSlice>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListMeta {
+    resource_version: String,
+}
+
+/// A watch's line; the object is not looked at, the list is asked again.
+#[derive(Debug, Deserialize)]
+struct Change {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// Publishes the addresses; runs for ever. Cancel-safe.
+pub(crate) async fn run(
+    api: Arc<Api>,
+    vips: BTreeSet<IpAddr>,
+    endpoints: watch::Sender<Vec<SocketAddr>>,
+) {
+    let mut memory = Memory::default();
+    let refused = Rarely::default();
+    let mut place = 0_usize;
+    let mut backoff = FIRST_BACKOFF;
+    loop {
+        let servers = api.servers();
+        let server = servers[place % servers.len()].address;
+        match list(&api, server).await {
+            Ok(slices) => {
+                backoff = FIRST_BACKOFF;
+                let mut found = addresses(&slices.items);
+                found.retain(|address| !vips.contains(&address.ip()));
+                memory.learn(found, Instant::now());
+                endpoints.send_if_modified(|published| {
+                    let known = memory.addresses();
+                    let is_new = *published != known;
+                    *published = known;
+                    is_new
+                });
+                wait_for_change(&api, server, &slices.metadata.resource_version).await;
+                // A change comes in several steps, and a watch may be refused each time.
+                sleep(FIRST_BACKOFF).await;
+            }
+            Err(failure) => {
+                if failure == LeaseFailure::Forbidden && refused.is_due() {
+                    tracing::info!(
+                        "Not allowed to list EndpointSlices in namespace default: the API servers of other nodes are not known"
+                    );
+                }
+                place = place.wrapping_add(1);
+                sleep(backoff).await;
+                backoff = (backoff * 2).min(MAX_BACKOFF);
+            }
+        }
+    }
+}
+
+async fn list(api: &Api, server: SocketAddr) -> Result<Slices, LeaseFailure> {
+    let asking = async { parse(api.send_aside(server, get(PATH.into())).await?).await };
+    timeout(ATTEMPT_TIMEOUT, asking).await.unwrap_or(Err(LeaseFailure::Timeout))
+}
+
+/// Returns when something changed, or the watch ended.
+async fn wait_for_change(api: &Api, server: SocketAddr, version: &str) {
+    // It comes from a server and goes into a URL.
+    if !version.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return sleep(MAX_BACKOFF).await;
+    }
+    let path =
+        format!("{PATH}&watch=true&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}");
+    let Ok(response) = api.send_aside(server, get(path)).await else {
+        return sleep(MAX_BACKOFF).await;
+    };
+    let mut frames = Frames::new(response.into_body());
+    while let Some(line) = frames.next().await {
+        let change: Result<Change, _> = serde_json::from_slice(&line);
+        if change.is_ok_and(|change| change.kind != "BOOKMARK") {
+            return;
+        }
+    }
+}
+
+/// Every address with the port named `https`, ready or not: whether it can be used is found out by
+/// using it.
+fn addresses(slices: &[EndpointSlice]) -> BTreeSet<SocketAddr> {
+    let mut found = BTreeSet::new();
+    for slice in slices {
+        let ports = slice.ports.iter().flatten();
+        let https = ports.filter(|port| port.name.as_deref() == Some("https"));
+        for port in https.filter_map(|port| u16::try_from(port.port?).ok()) {
+            for endpoint in &slice.endpoints {
+                let parsed = endpoint.addresses.iter().filter_map(|text| text.parse().ok());
+                found.extend(parsed.map(|ip: IpAddr| SocketAddr::new(ip, port)));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;
