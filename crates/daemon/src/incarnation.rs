@@ -1,0 +1,70 @@
+//! Which boot of which machine this is.
+//!
+//! A node name alone does not tell a restart of pintle from a reboot of the host or from another
+//! host with a cloned name; the hash of machine-id and boot-id does. The machine-id is confidential
+//! (machine-id(5)), so only the hash leaves the host.
+
+use std::path::Path;
+
+use ring::digest::{SHA256, digest};
+
+const MACHINE_ID: &str = "/etc/machine-id";
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Hexadecimal digits of the hash that are published: 64 bits are plenty among a few hosts.
+const DIGITS: usize = 16;
+
+/// The incarnation of this host. The boot-id alone is random and unique; a missing machine-id (a
+/// container without the mount) costs nothing but its share of the hash.
+///
+/// # Errors
+///
+/// When the boot-id cannot be read: without it a reboot would look like a restart.
+pub(crate) fn of_this_host() -> std::io::Result<String> {
+    let boot_id = read_short(Path::new(BOOT_ID))?;
+    let machine_id = read_short(Path::new(MACHINE_ID)).unwrap_or_default();
+    Ok(hash(machine_id.trim(), boot_id.trim()))
+}
+
+fn read_short(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    // Both files hold 37 bytes at the most; whatever else lies there is not read to its end.
+    let mut text = String::new();
+    std::fs::File::open(path)?
+        .take(256)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn hash(machine_id: &str, boot_id: &str) -> String {
+    let hashed = digest(
+        &SHA256,
+        format!("pintle\n{machine_id}\n{boot_id}\n").as_bytes(),
+    );
+    let mut hex: String = hashed
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    hex.truncate(DIGITS);
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_boot_or_another_machine_is_another_incarnation() {
+        let here = hash("m1", "b1");
+        assert_eq!(here, hash("m1", "b1"));
+        assert_eq!(here.len(), DIGITS);
+        assert_ne!(here, hash("m1", "b2"));
+        assert_ne!(here, hash("m2", "b1"));
+    }
+
+    #[test]
+    fn this_host_has_one() {
+        assert_eq!(of_this_host().unwrap(), of_this_host().unwrap());
+    }
+}

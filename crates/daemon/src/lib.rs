@@ -1,0 +1,20 @@
+//! Wires core, the adapters and telemetry into the running pintle. Decides nothing.
+//!
+//! Threads (ARCHITECTURE.md says why): `control` with the event loop and every adapter, and the
+//! caller's, which serves HTTP and waits for signals. Tasks are named in [`control`] and [`run`].
+
+#![forbid(unsafe_code)]
+
+mod board;
+mod clock;
+mod control;
+mod incarnation;
+mod outputs;
+mod privileges;
+mod registry;
+mod run;
+mod servers;
+mod wiring;
+
+pub use clock::now;
+pub use run::{RunError, run};
