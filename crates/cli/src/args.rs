@@ -1,0 +1,127 @@
+//! The shape of the command line.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pintle_core::config::FILE_VARIABLE;
+
+use crate::setting_args::SettingArgs;
+
+/// The highly available front door of a Kubernetes control plane.
+#[derive(Debug, Parser)]
+#[command(name = "pintle", version, disable_help_subcommand = true, arg_required_else_help = false)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Keep the VIP on one fit control-plane node.
+    Run(ConfigArgs),
+    /// Look whether this node is fit to run pintle: one line per finding, with what to do.
+    Check(ConfigArgs),
+    /// Print a manifest.
+    #[command(subcommand)]
+    Manifest(Manifest),
+    /// Say who holds the VIP, since when and why, as this node's pintle knows it.
+    Status(StatusArgs),
+    /// Print the version.
+    Version {
+        /// How to print it.
+        #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
+        output: OutputFormat,
+    },
+    /// Not available yet: move the VIP to another node without a failed connection.
+    Handover(Later),
+    /// Not available yet: run with kube-vip's environment variables.
+    Manager(Later),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Manifest {
+    /// The static pod for /etc/kubernetes/manifests; it may be put there before `kubeadm init`.
+    StaticPod(StaticPodArgs),
+    /// Not available yet: a DaemonSet for a running cluster.
+    Daemonset(Later),
+    /// Not available yet: the role of the DaemonSet.
+    Rbac(Later),
+    /// Not available yet: a systemd unit.
+    Systemd(Later),
+}
+
+/// Where the configuration comes from. Flags win over the environment (`PINTLE_…`), the environment
+/// wins over the file, the file over the defaults.
+#[derive(Args, Debug)]
+pub(crate) struct ConfigArgs {
+    /// The configuration file.
+    #[arg(long = "config", value_name = "FILE", env = FILE_VARIABLE)]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StaticPodArgs {
+    /// The image to run.
+    #[arg(long, value_name = "IMAGE", default_value = DEFAULT_IMAGE)]
+    pub(crate) image: String,
+    /// When the kubelet pulls the image.
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = PullPolicy::IfNotPresent)]
+    pub(crate) image_pull_policy: PullPolicy,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StatusArgs {
+    /// Where pintle listens: PINTLE_TELEMETRY_ADDRESS, else the default of telemetry.address.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) address: Option<SocketAddr>,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
+    pub(crate) output: OutputFormat,
+}
+
+/// Whatever is given to a command that does not exist yet: it is refused with one sentence, not with
+/// a complaint about its flags.
+#[derive(Args, Debug)]
+pub(crate) struct Later {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub(crate) rest: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum PullPolicy {
+    /// On every start.
+    Always,
+    /// When the node does not have it.
+    IfNotPresent,
+    /// Not at all: it was imported.
+    Never,
+}
+
+/// The image of this very version: a manifest and the binary that printed it belong together.
+const DEFAULT_IMAGE: &str = concat!("pintle.dev/pintle:", env!("CARGO_PKG_VERSION"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_fits_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,24 @@
+//! `pintle run`: the one place where the command line meets the daemon.
+
+use pintle_core::config::Config;
+use pintle_daemon::RunError;
+
+use crate::exit::{Exit, Failure};
+
+/// Runs the daemon until it is asked to end.
+///
+/// # Errors
+///
+/// What keeps the daemon from running, with the exit code that it deserves.
+pub(crate) fn run(config: Config) -> Result<Exit, Failure> {
+    match pintle_daemon::run(config) {
+        Ok(()) => Ok(Exit::Success),
+        Err(error) => {
+            let exit = match &error {
+                RunError::Net(_) | RunError::Listen(_) => Exit::Unavailable,
+                RunError::Internal(_) => Exit::Internal,
+            };
+            Err(Failure::new(exit, format!("pintle: {:#}", anyhow::Error::from(error))))
+        }
+    }
+}
