@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# The jobs behind the Makefile, as stages (hack/stage.sh). Each target's one line is in the Makefile's
+# help; the order here is: what fails fastest comes first.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. hack/stage.sh
+
+die() { printf '%s\n' "$*" >&2; exit "${code:-64}"; }
+
+# --- read-only checks of the tree ---
+
+static_checks() {
+    stage formatting cargo fmt --all --check
+    stage 'formatting of fuzz' cargo fmt --manifest-path fuzz/Cargo.toml --check
+    stage layers hack/layers.sh
+    stage tree hack/hygiene.sh
+    stage lints cargo clippy --workspace --all-targets --locked -- -D warnings
+}
+
+# Its advisory database is a download of its own and changes without us: not part of a test of this tree.
+dependencies() {
+    stage 'cargo-deny' hack/setup.sh cargo-deny
+    stage dependencies "$(hack/setup.sh path cargo-deny)" --locked check bans licenses sources
+}
+
+docs() {
+    stage docs env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --document-private-items
+}
+
+# --- test beds: programs of the e2e crate around the binary that ships ---
+
+need_root() {
+    [[ $(id -u) == 0 ]] || code=69 die "make $job needs root: it makes network namespaces"
+}
+
+# A bed prints its own progress, and a judge that counts milliseconds shares its cores with nothing.
+bed() { # PROGRAM ARGUMENTS...
+    local program=$1
+    shift
+    stage "build $program" cargo build --locked -p pintle-e2e --bin "$program"
+    export PINTLE_BIN=$PWD/target/dist/pintle
+    STAGE_HEARTBEAT_SECONDS='' stage "$program" cargo run --quiet --locked -p pintle-e2e --bin "$program" -- "$@"
+}
+
+# --- jobs ---
+
+check() {
+    stages 7
+    stage packages hack/setup.sh packages
+    static_checks
+    stage 'unit, property, simulation' hack/tests.sh quick
+}
+
+test_all() {
+    need_root
+    stages 19
+    stage packages hack/setup.sh packages
+    static_checks
+    stage 'controls of layers' hack/layers.sh --self-test
+    stage 'controls of tree' hack/hygiene.sh --self-test
+    stage 'unit, property, simulation' hack/tests.sh quick
+    dependencies
+    docs
+    stage 'control plane' hack/tools.sh
+    stage namespaces hack/tests.sh netns
+    stage binary hack/binary.sh
+    stage image hack/image.sh
+    stage 'image test' hack/image-test.sh
+    bed e2e --once
+}
+
+verify() {
+    stages 9
+    stage packages hack/setup.sh packages
+    static_checks
+    dependencies
+    docs
+}
+
+fix() {
+    stages 3
+    stage lints cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+    stage formatting cargo fmt --all
+    stage 'formatting of fuzz' cargo fmt --manifest-path fuzz/Cargo.toml
+}
+
+demo() {
+    need_root
+    stage packages hack/setup.sh packages
+    [[ -z ${REAL:-} ]] || stage 'control plane' hack/tools.sh
+    stage binary hack/binary.sh
+    bed demo ${REAL:+--real}
+}
+
+e2e() {
+    need_root
+    stage packages hack/setup.sh packages
+    stage 'control plane' hack/tools.sh
+    stage binary hack/binary.sh
+    bed e2e --runs "${RUNS:-10}" ${ROW:+--row "$ROW"}
+}
+
+bench_idle() {
+    need_root
+    stage packages hack/setup.sh packages
+    stage 'control plane' hack/tools.sh
+    stage binary hack/binary.sh
+    bed bench-idle
+}
+
+image() {
+    stage packages hack/setup.sh packages
+    stage binary hack/binary.sh
+    stage image hack/image.sh
+    stage 'image test' hack/image-test.sh
+}
+
+fuzz() {
+    stage packages hack/setup.sh packages
+    stage 'cargo-fuzz' hack/setup.sh cargo-fuzz
+    stage fuzz hack/fuzz.sh
+}
+
+job=${1:-}
+case $job in
+check | verify | fix | demo | e2e | image | fuzz) "$job" ;;
+test) test_all ;;
+bench-idle) bench_idle ;;
+*) die "hack/job.sh check|test|verify|fix|demo|e2e|bench-idle|image|fuzz" ;;
+esac
+finish

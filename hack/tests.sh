@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Builds every test once (one build, one set of features) and runs those that belong together.
+#
+#   hack/tests.sh quick [FILTER]     unit, property and simulation tests: need no root
+#   hack/tests.sh netns [FILTER]     adapters and whole daemons in network namespaces: root
+#
+# FILTER is libtest's: only tests whose name contains it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# The packages whose tests/ make network namespaces. Everything else runs as any user.
+NEEDS_ROOT='pintle-net pintle-testkit pintle-daemon'
+# A namespace test measures tens of milliseconds: more of them at once than cores and they measure
+# each other.
+NETNS_THREADS=2
+
+kind=${1:?usage: hack/tests.sh quick|netns [FILTER]}
+filter=${2:-}
+case $kind in
+quick) ;;
+netns) [[ $(id -u) == 0 ]] || { echo 'tests: network namespaces need root' >&2; exit 69; } ;;
+*) echo "tests: unknown kind '$kind': quick or netns" >&2; exit 64 ;;
+esac
+
+# One line per test program: KIND PACKAGE DIRECTORY PROGRAM.
+list=$(cargo test --workspace --locked --lib --bins --tests --no-run --message-format=json-render-diagnostics |
+    jq -r --arg root "$NEEDS_ROOT" 'select(.reason == "compiler-artifact" and .profile.test and .executable)
+        | (.manifest_path | rtrimstr("/Cargo.toml")) as $dir
+        | ("pintle-" + ($dir | split("/") | last)) as $package
+        | (if (.target.kind | index("test")) and ($root | split(" ") | index($package)) then "netns" else "quick" end) as $kind
+        | [$kind, $package, .target.kind[0] + ":" + .target.name, $dir, .executable] | @tsv')
+
+run=0
+while IFS=$'\t' read -r its_kind package target directory program; do
+    [[ $its_kind == "$kind" ]] || continue
+    run=$((run + 1))
+    printf '     Running %s %s\n' "$package" "$target" >&2
+    arguments=(--quiet)
+    [[ -z $filter ]] || arguments+=("$filter")
+    [[ $kind == quick ]] || arguments+=(--test-threads "$NETNS_THREADS")
+    # What `cargo test` sets: the package's directory, in two ways.
+    (cd "$directory" && CARGO_MANIFEST_DIR=$directory exec "$program" "${arguments[@]}") </dev/null || {
+        printf 'tests: %s %s failed; alone: hack/tests.sh %s NAME\n' "$package" "$target" "$kind" >&2
+        exit 1
+    }
+done <<<"$list"
+# Zero programs would be a silent pass.
+((run)) || { echo "tests: no $kind test program was built" >&2; exit 70; }
+printf 'tests: %s %s test programs passed\n' "$run" "$kind" >&2
