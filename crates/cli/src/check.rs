@@ -2,41 +2,9 @@
 
 use std::io::{self, Write};
 
-use pintle_core::config::Config;
+use pintle_daemon::{Finding, Level};
 
 use crate::exit::Exit;
-
-/// How grave a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// As it should be.
-    Ok,
-    /// pintle runs, and something is worth a look.
-    Warn,
-    /// pintle would not run, or not hold the VIP.
-    Fail,
-}
-
-/// Something that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// How grave it is.
-    pub level: Level,
-    /// What was found.
-    pub what: String,
-    /// What to do about it; empty when there is nothing to do.
-    pub then: String,
-}
-
-/// Looks at this node.
-///
-/// # Errors
-///
-/// What keeps the check itself from running.
-pub fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
-    let Config { node, .. } = config;
-    anyhow::bail!("this build has no daemon to check node {node} with")
-}
 
 /// Prints findings, one line each, and says how the command ends.
 ///

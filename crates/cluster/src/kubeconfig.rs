@@ -12,6 +12,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Deserializer};
 
+use crate::types::ClusterCa;
+
 pub use self::error::KubeconfigError;
 
 /// What a kubeconfig is good for: whom to trust, and who to be. Its server is not kept.
@@ -27,8 +29,8 @@ pub(crate) struct Material {
 /// What [`crate::check_kubeconfig`] found in a file that can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubeconfigReport {
-    /// How many CA certificates the cluster has; at least one.
-    pub authorities: usize,
+    /// The cluster's CA certificates.
+    pub authorities: ClusterCa,
     /// When the client certificate ends, if there is one and it says so.
     pub not_after: Option<Timestamp>,
     /// Whether the client certificate has ended.
@@ -241,7 +243,9 @@ impl Material {
         let leaf = self.identity.as_ref().and_then(|(chain, _)| chain.first());
         let not_after = leaf.and_then(|leaf| not_after::not_after(leaf));
         KubeconfigReport {
-            authorities: self.authorities.len(),
+            authorities: ClusterCa {
+                certificates: self.authorities.iter().map(|der| der.to_vec()).collect(),
+            },
             not_after,
             expired: not_after.is_some_and(|end| end < now),
             server: self.server.clone(),

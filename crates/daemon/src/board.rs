@@ -59,12 +59,7 @@ impl Board {
             vips: vip_statuses(&config.vips, false),
             ..StatusReport::default()
         };
-        Published {
-            report,
-            since: now(),
-            is_started: false,
-            is_shutting_down: false,
-        }
+        Published { report, since: now(), is_started: false, is_shutting_down: false }
     }
 
     /// Every part runs, the VIPs go to `link`.
@@ -191,11 +186,7 @@ impl Board {
         let from = if from.is_empty() { "nobody" } else { from };
         let to = if to.is_empty() { "nobody yet" } else { to };
         let note = format!("{} {verb} {vip} ({reason}), from {from} to {to}", self.node);
-        KubeEvent {
-            reason: event_reason.into(),
-            note,
-            kind: EventKind::Normal,
-        }
+        KubeEvent { reason: event_reason.into(), note, kind: EventKind::Normal }
     }
 
     /// What an operator should know beside that; an Event where the API is likely to take it.
@@ -207,10 +198,7 @@ impl Board {
                     "Another machine answers for the VIP, it is not bound until that ends \
                      (address_occupied)"
                 );
-                (
-                    "AddressOccupied",
-                    format!("{mac} answers for {vip}, it is not bound"),
-                )
+                ("AddressOccupied", format!("{mac} answers for {vip}, it is not bound"))
             }
             Notice::AddressConflict { vip, mac } => {
                 tracing::warn!(
@@ -227,10 +215,7 @@ impl Board {
                     "The Lease has this node's name from another machine or an earlier boot \
                      (name_twin)"
                 );
-                (
-                    "NameTwin",
-                    format!("another machine or boot holds the Lease as {}", self.node),
-                )
+                ("NameTwin", format!("another machine or boot holds the Lease as {}", self.node))
             }
             Notice::Holding => {
                 tracing::warn!(
@@ -245,33 +230,18 @@ impl Board {
             }
             Notice::LeaseRestored => {
                 tracing::warn!("The Lease was edited or deleted by somebody, it is written anew");
-                (
-                    "LeaseRestored",
-                    "edited or deleted by somebody, written anew".to_owned(),
-                )
+                ("LeaseRestored", "edited or deleted by somebody, written anew".to_owned())
             }
         };
-        Some(KubeEvent {
-            reason: reason.into(),
-            note,
-            kind: EventKind::Warning,
-        })
+        Some(KubeEvent { reason: reason.into(), note, kind: EventKind::Warning })
     }
 }
 
 fn vip_statuses(vips: &[Vip], bound: bool) -> Vec<VipStatus> {
-    vips.iter()
-        .map(|vip| VipStatus {
-            address: vip.to_string(),
-            bound,
-        })
-        .collect()
+    vips.iter().map(|vip| VipStatus { address: vip.to_string(), bound }).collect()
 }
 
 /// The VIPs as one field of a log line.
 pub(crate) fn list(vips: &[Vip]) -> String {
-    vips.iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(",")
+    vips.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }

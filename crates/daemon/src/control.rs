@@ -36,12 +36,7 @@ impl Control {
         outputs: Outputs,
         heartbeat: Heartbeat,
     ) -> Self {
-        Self {
-            machine,
-            events,
-            outputs,
-            heartbeat,
-        }
+        Self { machine, events, outputs, heartbeat }
     }
 
     /// Turns until the machine has given everything back.
@@ -54,10 +49,7 @@ impl Control {
         loop {
             self.heartbeat.beat(now());
             let idle = now() + HEARTBEAT_INTERVAL;
-            let deadline = self
-                .machine
-                .poll_timeout()
-                .map_or(idle, |(at, _)| at.min(idle));
+            let deadline = self.machine.poll_timeout().map_or(idle, |(at, _)| at.min(idle));
             timer.arm(Some(deadline))?;
             tokio::select! {
                 event = self.events.recv() => {

@@ -30,22 +30,13 @@ fn read_short(path: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
     // Both files hold 37 bytes at the most; whatever else lies there is not read to its end.
     let mut text = String::new();
-    std::fs::File::open(path)?
-        .take(256)
-        .read_to_string(&mut text)?;
+    std::fs::File::open(path)?.take(256).read_to_string(&mut text)?;
     Ok(text)
 }
 
 fn hash(machine_id: &str, boot_id: &str) -> String {
-    let hashed = digest(
-        &SHA256,
-        format!("pintle\n{machine_id}\n{boot_id}\n").as_bytes(),
-    );
-    let mut hex: String = hashed
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hashed = digest(&SHA256, format!("pintle\n{machine_id}\n{boot_id}\n").as_bytes());
+    let mut hex: String = hashed.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     hex.truncate(DIGITS);
     hex
 }

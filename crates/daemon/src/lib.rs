@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod board;
+mod check;
 mod clock;
 mod control;
 mod incarnation;
@@ -16,5 +17,6 @@ mod run;
 mod servers;
 mod wiring;
 
+pub use check::{Finding, Level, check};
 pub use clock::now;
 pub use run::{RunError, run};

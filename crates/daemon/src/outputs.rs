@@ -38,16 +38,8 @@ impl Outputs {
             Command::ReadLease { attempt, server } => {
                 self.ask_cluster(ClusterCommand::Read { attempt, server });
             }
-            Command::WriteLease {
-                attempt,
-                server,
-                write,
-            } => {
-                self.ask_cluster(ClusterCommand::Write {
-                    attempt,
-                    server,
-                    write,
-                });
+            Command::WriteLease { attempt, server, write } => {
+                self.ask_cluster(ClusterCommand::Write { attempt, server, write });
             }
             Command::Rewatch => self.ask_cluster(ClusterCommand::Rewatch),
             Command::Defend { vip } => {

@@ -47,10 +47,7 @@ pub(crate) async fn pass_trust(
     trust: watch::Sender<Option<Vec<Vec<u8>>>>,
 ) {
     loop {
-        let latest = ca
-            .borrow_and_update()
-            .as_ref()
-            .map(|ca| ca.certificates.clone());
+        let latest = ca.borrow_and_update().as_ref().map(|ca| ca.certificates.clone());
         if trust.send(latest).is_err() || ca.changed().await.is_err() {
             return;
         }
@@ -68,18 +65,12 @@ mod tests {
         let table = ServerTable::new(local, Vec::new());
         let (learnt, endpoints) = watch::channel(Vec::new());
         let (_host, addresses) = watch::channel(Vec::new());
-        let first = vec![Server {
-            id: ServerId::LOCAL,
-            address: local,
-        }];
+        let first = vec![Server { id: ServerId::LOCAL, address: local }];
         let (servers, mut list) = watch::channel(first);
         let (events, mut heard) = mpsc::channel(4);
         tokio::spawn(follow(table, endpoints, addresses, servers, events));
         learnt.send_replace(vec!["172.30.0.12:6443".parse().unwrap()]);
-        assert_eq!(
-            heard.recv().await,
-            Some(Event::ServersLearnt(vec![ServerId(1)]))
-        );
+        assert_eq!(heard.recv().await, Some(Event::ServersLearnt(vec![ServerId(1)])));
         assert_eq!(list.borrow_and_update().len(), 2);
     }
 }

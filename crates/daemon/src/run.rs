@@ -84,24 +84,12 @@ async fn live(config: Config) -> Result<(), RunError> {
     let lease = format!("{}/{}", config.election.namespace, config.election.lease);
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), &lease, &config.vips);
     let (published, status) = watch::channel(Board::blank(&config));
-    let sources = Sources {
-        status,
-        heartbeat: heartbeat.clone(),
-        now,
-        metrics: metrics.clone(),
-    };
+    let sources = Sources { status, heartbeat: heartbeat.clone(), now, metrics: metrics.clone() };
     let _listeners = pintle_telemetry::serve(&config.telemetry, sources)?;
     let (sender, receiver) = mpsc::channel(EVENT_QUEUE);
     let events = (sender.clone(), receiver);
     let shown = published.clone();
-    let inputs = Inputs {
-        config,
-        incarnation,
-        metrics,
-        published,
-        heartbeat,
-        events,
-    };
+    let inputs = Inputs { config, incarnation, metrics, published, heartbeat, events };
     let mut control = spawn_control(inputs)?;
     tokio::select! {
         ended = &mut control => return flatten(ended),
@@ -151,11 +139,7 @@ fn spawn_control(inputs: Inputs) -> Result<ControlEnd, RunError> {
 fn flatten(
     ended: Result<Result<(), RunError>, tokio::sync::oneshot::error::RecvError>,
 ) -> Result<(), RunError> {
-    ended.unwrap_or_else(|_| {
-        Err(RunError::Internal(anyhow::anyhow!(
-            "the control thread is gone"
-        )))
-    })
+    ended.unwrap_or_else(|_| Err(RunError::Internal(anyhow::anyhow!("the control thread is gone"))))
 }
 
 /// Waits for the host's lock; `None` when the process was asked to end meanwhile.
@@ -170,10 +154,7 @@ async fn acquire_lock(vips: &[Vip], signals: &mut Signals) -> Option<Singleton> 
             noticed_at = Some(now());
             match &taken {
                 Taken::By { pid } => {
-                    tracing::warn!(
-                        ?pid,
-                        "Another pintle holds this host, waiting until it ends"
-                    );
+                    tracing::warn!(?pid, "Another pintle holds this host, waiting until it ends");
                 }
                 Taken::Io(error) => tracing::warn!(%error, "The host's lock cannot be had"),
             }
@@ -195,10 +176,7 @@ impl Signals {
     fn listen() -> std::io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self {
-            terminate,
-            interrupt,
-        })
+        Ok(Self { terminate, interrupt })
     }
 
     /// The next one. Cancel-safe.

@@ -25,20 +25,12 @@ pub(crate) struct ServerTable {
 
 impl ServerTable {
     pub(crate) fn new(local: SocketAddr, vips: Vec<Vip>) -> Self {
-        Self {
-            local,
-            vips,
-            ids: BTreeMap::new(),
-            next: 1,
-        }
+        Self { local, vips, ids: BTreeMap::new(), next: 1 }
     }
 
     /// The list to follow: the local server first.
     pub(crate) fn list(&mut self, endpoints: &[SocketAddr], host: &[IpAddr]) -> Vec<Server> {
-        let mut servers = vec![Server {
-            id: ServerId::LOCAL,
-            address: self.local,
-        }];
+        let mut servers = vec![Server { id: ServerId::LOCAL, address: self.local }];
         let others = endpoints.iter().copied().filter(|endpoint| {
             let ip = endpoint.ip();
             *endpoint != self.local
@@ -51,10 +43,7 @@ impl ServerTable {
                 break;
             }
             if servers.iter().all(|server| server.address != address) {
-                servers.push(Server {
-                    id: self.id(address),
-                    address,
-                });
+                servers.push(Server { id: self.id(address), address });
             }
         }
         servers
@@ -79,9 +68,7 @@ mod tests {
     use super::*;
 
     fn addresses(list: &[Server]) -> Vec<String> {
-        list.iter()
-            .map(|server| format!("{} {}", server.id, server.address))
-            .collect()
+        list.iter().map(|server| format!("{} {}", server.id, server.address)).collect()
     }
 
     #[test]
@@ -90,29 +77,19 @@ mod tests {
             "127.0.0.1:6443".parse().unwrap(),
             vec![Vip("172.30.0.10".parse().unwrap())],
         );
-        let endpoints: Vec<SocketAddr> = [
-            "172.30.0.11:6443",
-            "172.30.0.12:6443",
-            "172.30.0.10:6443",
-            "172.30.0.12:6443",
-        ]
-        .map(|address| address.parse().unwrap())
-        .to_vec();
+        let endpoints: Vec<SocketAddr> =
+            ["172.30.0.11:6443", "172.30.0.12:6443", "172.30.0.10:6443", "172.30.0.12:6443"]
+                .map(|address| address.parse().unwrap())
+                .to_vec();
         let host = ["172.30.0.11".parse().unwrap()];
         let list = table.list(&endpoints, &host);
-        assert_eq!(
-            addresses(&list),
-            ["local 127.0.0.1:6443", "peer-1 172.30.0.12:6443"]
-        );
+        assert_eq!(addresses(&list), ["local 127.0.0.1:6443", "peer-1 172.30.0.12:6443"]);
     }
 
     #[test]
     fn an_id_stays_with_its_address() {
         let mut table = ServerTable::new("127.0.0.1:6443".parse().unwrap(), Vec::new());
-        let (one, two) = (
-            "10.0.0.1:6443".parse().unwrap(),
-            "10.0.0.2:6443".parse().unwrap(),
-        );
+        let (one, two) = ("10.0.0.1:6443".parse().unwrap(), "10.0.0.2:6443".parse().unwrap());
         let first = table.list(&[one, two], &[]);
         table.list(&[], &[]);
         let again = table.list(&[two], &[]);

@@ -44,14 +44,7 @@ pub(crate) struct Inputs {
 /// Runs everything until the machine has given everything back. To be called on a runtime that is
 /// this thread's own.
 pub(crate) async fn control(inputs: Inputs) -> Result<(), RunError> {
-    let Inputs {
-        config,
-        incarnation,
-        metrics,
-        published,
-        heartbeat,
-        events,
-    } = inputs;
+    let Inputs { config, incarnation, metrics, published, heartbeat, events } = inputs;
     let (sender, receiver) = events;
     let (vips, desired) = watch::channel(VipDesire::Undecided);
     let (pace, probe_pace) = watch::channel(ProbePace::Relaxed);
@@ -60,10 +53,7 @@ pub(crate) async fn control(inputs: Inputs) -> Result<(), RunError> {
     let (endpoints, learnt) = watch::channel(Vec::<SocketAddr>::new());
     let (ca, credentials_ca) = watch::channel(None);
     let (trust, trusted) = watch::channel(None);
-    let local = Server {
-        id: ServerId::LOCAL,
-        address: config.apiserver.address,
-    };
+    let local = Server { id: ServerId::LOCAL, address: config.apiserver.address };
     let (servers, targets) = watch::channel(vec![local]);
 
     let net_config = NetConfig {
@@ -97,23 +87,11 @@ pub(crate) async fn control(inputs: Inputs) -> Result<(), RunError> {
         probe: config.apiserver.probe.clone(),
         server_name: config.apiserver.server_name.clone(),
     };
-    pintle_probe::start(
-        probe_config,
-        targets.clone(),
-        probe_pace,
-        trusted,
-        sender.clone(),
-    )
-    .map_err(RunError::internal)?;
+    pintle_probe::start(probe_config, targets.clone(), probe_pace, trusted, sender.clone())
+        .map_err(RunError::internal)?;
     tokio::spawn(registry::pass_trust(credentials_ca, trust));
     let table = ServerTable::new(config.apiserver.address, config.vips.clone());
-    tokio::spawn(registry::follow(
-        table,
-        learnt,
-        net.host_addresses(),
-        servers,
-        sender,
-    ));
+    tokio::spawn(registry::follow(table, learnt, net.host_addresses(), servers, sender));
 
     let board = Board::new(&config, metrics.clone(), published, targets);
     board.started(net.link());
@@ -121,16 +99,8 @@ pub(crate) async fn control(inputs: Inputs) -> Result<(), RunError> {
     metrics.follow_net(move || net_totals(&counters));
 
     let machine = Machine::new(Settings::new(&config, incarnation), now());
-    let outputs = Outputs {
-        vips,
-        pace,
-        cluster,
-        defend,
-        board,
-    };
-    let ended = Control::new(machine, receiver, outputs, heartbeat)
-        .run()
-        .await;
+    let outputs = Outputs { vips, pace, cluster, defend, board };
+    let ended = Control::new(machine, receiver, outputs, heartbeat).run().await;
     Net::shutdown(net).await;
     ended.map_err(RunError::internal)
 }

@@ -54,8 +54,8 @@ impl Site {
         let names = certs::api_server_names(&[]);
         let serving = ca.issue_serving(&names, Validity::Current).unwrap();
         let tls = TlsIdentity {
-            cert_chain_pem: serving.certificate_pem.clone(),
-            key_pem: serving.key_pem.clone(),
+            cert_chain_pem: serving.certificate_pem,
+            key_pem: serving.key_pem,
             client_ca_pem: Some(ca.pem()),
         };
         let store = Store::new();

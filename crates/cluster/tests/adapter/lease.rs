@@ -176,6 +176,10 @@ async fn every_failure_has_its_name() {
         assert_eq!(answer, LeaseAnswer::Failed(failure), "{status}");
     }
     server.set_writes(Behaviour::Normal);
+    // A server that does not serve Leases yet says 404, too: that is no absent Lease.
+    server.set_reads(Behaviour::Status(404));
+    assert_eq!(bench.read(0).await, LeaseAnswer::Failed(LeaseFailure::Malformed));
+    server.set_reads(Behaviour::Normal);
     for (auth, failure) in [
         (Auth::Unauthorised, LeaseFailure::Unauthorised),
         (Auth::Forbidden, LeaseFailure::Forbidden),
@@ -224,8 +228,8 @@ async fn a_server_of_another_cluster_is_refused_and_named() {
     let names = certs::api_server_names(&[]);
     let serving = stranger.issue_serving(&names, Validity::Current).unwrap();
     let tls = TlsIdentity {
-        cert_chain_pem: serving.certificate_pem.clone(),
-        key_pem: serving.key_pem.clone(),
+        cert_chain_pem: serving.certificate_pem,
+        key_pem: serving.key_pem,
         client_ca_pem: None,
     };
     let any = "127.0.0.1:0".parse().unwrap();
