@@ -94,19 +94,10 @@ pub async fn certificate_covers(
         .and_then(|der| EndEntityCert::try_from(der).ok())
         .ok_or(CertificateError::Malformed { address })?;
 
-    let mut coverage = Coverage {
-        covered: Vec::new(),
-        missing: Vec::new(),
-    };
+    let mut coverage = Coverage { covered: Vec::new(), missing: Vec::new() };
     for name in names {
-        let is_covered = certificate
-            .verify_is_valid_for_subject_name(&parse(name)?)
-            .is_ok();
-        let list = if is_covered {
-            &mut coverage.covered
-        } else {
-            &mut coverage.missing
-        };
+        let is_covered = certificate.verify_is_valid_for_subject_name(&parse(name)?).is_ok();
+        let list = if is_covered { &mut coverage.covered } else { &mut coverage.missing };
         list.push(name.clone());
     }
     Ok(coverage)

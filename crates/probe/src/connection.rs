@@ -49,9 +49,7 @@ impl Connection {
         trust: &Trust,
         server_name: &ServerName<'static>,
     ) -> Result<Self, ProbeOutcome> {
-        let tcp = TcpStream::connect(address)
-            .await
-            .map_err(|error| io_outcome(&error))?;
+        let tcp = TcpStream::connect(address).await.map_err(|error| io_outcome(&error))?;
         let tls = match trust {
             // Whether the port is open can be told without a CA, and nothing more.
             Trust::Unknown => return Err(tls_failed("cluster CA is not known yet")),
@@ -60,10 +58,7 @@ impl Connection {
         };
         // Without effect on a request that is one write; kept so that it stays without effect.
         let _ = tcp.set_nodelay(true);
-        let stream = tls
-            .connect(server_name.clone(), tcp)
-            .await
-            .map_err(|e| io_outcome(&e))?;
+        let stream = tls.connect(server_name.clone(), tcp).await.map_err(|e| io_outcome(&e))?;
         let (requests, connection) = http1::Builder::new()
             .max_buf_size(READ_BUFFER)
             .handshake(TokioIo::new(stream))
@@ -74,10 +69,7 @@ impl Connection {
                 tracing::trace!(%address, %error, "Probe connection ended");
             }
         });
-        Ok(Self {
-            requests,
-            driver: AbortOnDropHandle::new(driver),
-        })
+        Ok(Self { requests, driver: AbortOnDropHandle::new(driver) })
     }
 
     /// Waits until the connection has ended. Drop it then.
@@ -92,39 +84,21 @@ impl Connection {
         &mut self,
         request: Request<Empty<Bytes>>,
     ) -> Result<Answer, ProbeOutcome> {
-        self.requests
-            .ready()
-            .await
-            .map_err(|error| http_outcome(&error))?;
-        let response = self
-            .requests
-            .send_request(request)
-            .await
-            .map_err(|error| http_outcome(&error))?;
+        self.requests.ready().await.map_err(|error| http_outcome(&error))?;
+        let response =
+            self.requests.send_request(request).await.map_err(|error| http_outcome(&error))?;
         let (status, is_last) = (response.status(), is_last(&response));
         let (body, is_whole) = read(response.into_body()).await?;
         let outcome = readyz::outcome(status, &body);
-        Ok(Answer {
-            outcome,
-            is_reusable: is_whole && !is_last,
-        })
+        Ok(Answer { outcome, is_reusable: is_whole && !is_last })
     }
 }
 
 /// The server said that it will close: its close is no news then.
 fn is_last(response: &Response<Incoming>) -> bool {
-    let closes = |value: &[u8]| {
-        value
-            .to_ascii_lowercase()
-            .windows(5)
-            .any(|word| word == b"close")
-    };
+    let closes = |value: &[u8]| value.to_ascii_lowercase().windows(5).any(|word| word == b"close");
     response.version() != Version::HTTP_11
-        || response
-            .headers()
-            .get_all(CONNECTION)
-            .iter()
-            .any(|value| closes(value.as_bytes()))
+        || response.headers().get_all(CONNECTION).iter().any(|value| closes(value.as_bytes()))
 }
 
 /// The body up to its limit, and whether that was all of it.
@@ -148,10 +122,7 @@ fn http_outcome(error: &hyper::Error) -> ProbeOutcome {
     if error.is_parse() {
         return ProbeOutcome::NotReady(vec!["malformed answer".to_owned()]);
     }
-    match error
-        .source()
-        .and_then(|source| source.downcast_ref::<io::Error>())
-    {
+    match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
         Some(error) => io_outcome(error),
         // Closed before, during or instead of an answer.
         None => ProbeOutcome::Refused,
@@ -160,10 +131,7 @@ fn http_outcome(error: &hyper::Error) -> ProbeOutcome {
 
 fn io_outcome(error: &io::Error) -> ProbeOutcome {
     use io::ErrorKind as Kind;
-    if let Some(tls) = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    {
+    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return tls_failed(&tls.to_string());
     }
     match error.kind() {
@@ -193,9 +161,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_cut_between_characters() {
-        let ProbeOutcome::TlsFailed(reason) = tls_failed(&"ä".repeat(200)) else {
-            panic!()
-        };
+        let ProbeOutcome::TlsFailed(reason) = tls_failed(&"ä".repeat(200)) else { panic!() };
         assert_eq!(reason.len(), MAX_REASON);
         let ProbeOutcome::TlsFailed(reason) = tls_failed(&format!("x{}", "ä".repeat(200))) else {
             panic!()

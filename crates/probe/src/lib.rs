@@ -60,14 +60,7 @@ pub fn start(
     events: mpsc::Sender<Event>,
 ) -> Result<JoinHandle<()>, StartError> {
     let plan = Arc::new(Plan::new(config)?);
-    let supervisor = Supervisor {
-        plan,
-        targets,
-        pace,
-        ca,
-        events,
-        running: Vec::new(),
-    };
+    let supervisor = Supervisor { plan, targets, pace, ca, events, running: Vec::new() };
     Ok(tokio::spawn(supervisor.run()))
 }
 
@@ -117,8 +110,7 @@ impl Supervisor {
             );
             wanted.truncate(MAX_TARGETS);
         }
-        self.running
-            .retain(|(server, task)| wanted.contains(server) && !task.is_finished());
+        self.running.retain(|(server, task)| wanted.contains(server) && !task.is_finished());
         for server in wanted {
             if self.running.iter().all(|(running, _)| *running != server) {
                 let target = Target::new(
@@ -128,8 +120,7 @@ impl Supervisor {
                     self.pace.clone(),
                     self.events.clone(),
                 );
-                self.running
-                    .push((server, AbortOnDropHandle::new(tokio::spawn(target.run()))));
+                self.running.push((server, AbortOnDropHandle::new(tokio::spawn(target.run()))));
             }
         }
     }

@@ -65,12 +65,7 @@ impl Plan {
         let Ok(server_name) = ServerName::try_from(server_name.clone()) else {
             return Err(StartError::ServerName { name: server_name });
         };
-        Ok(Self {
-            path,
-            server_name,
-            period: probe.period,
-            timeout: probe.timeout,
-        })
+        Ok(Self { path, server_name, period: probe.period, timeout: probe.timeout })
     }
 
     /// From the start of one probe of `server` to the start of the next.
@@ -88,10 +83,7 @@ impl Plan {
         // A socket address is printable ASCII, so the fallback is never taken; API servers do not
         // look at the field, HTTP/1.1 only demands it (RFC 9112 §3.2).
         let host = HeaderValue::try_from(address.to_string());
-        headers.insert(
-            HOST,
-            host.unwrap_or_else(|_| HeaderValue::from_static("kubernetes")),
-        );
+        headers.insert(HOST, host.unwrap_or_else(|_| HeaderValue::from_static("kubernetes")));
         let agent = concat!("pintle-probe/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
         request
@@ -118,10 +110,7 @@ mod tests {
     #[test]
     fn a_path_or_name_that_cannot_be_asked_for_is_refused() {
         for path in ["", "readyz", "/ready z", "https://127.0.0.1/readyz", "*"] {
-            assert!(
-                matches!(plan(path, "kubernetes"), Err(StartError::Path { .. })),
-                "{path:?}"
-            );
+            assert!(matches!(plan(path, "kubernetes"), Err(StartError::Path { .. })), "{path:?}");
         }
         for name in ["", "kuber netes", "-"] {
             assert!(
@@ -138,9 +127,6 @@ mod tests {
         let (peer, brisk) = (ServerId(1), Duration::from_millis(500));
         assert_eq!(plan.interval(ServerId::LOCAL, ProbePace::Relaxed), brisk);
         assert_eq!(plan.interval(peer, ProbePace::Brisk), brisk);
-        assert_eq!(
-            plan.interval(peer, ProbePace::Relaxed),
-            Duration::from_secs(2)
-        );
+        assert_eq!(plan.interval(peer, ProbePace::Relaxed), Duration::from_secs(2));
     }
 }

@@ -42,10 +42,7 @@ fn failed_checks(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     body.split(|byte| *byte == b'\n').filter_map(|line| {
         let rest = line.strip_prefix(b"[-]")?;
         // Names end up in logs and in metrics' neighbourhood: printable ASCII is all they may be.
-        let end = rest
-            .iter()
-            .position(|byte| !byte.is_ascii_graphic())
-            .unwrap_or(rest.len());
+        let end = rest.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(rest.len());
         Some(&rest[..end.min(MAX_NAME)]).filter(|name| !name.is_empty())
     })
 }
@@ -83,11 +80,7 @@ mod tests {
             (403, "{}", ProbeOutcome::Unauthorised),
             (500, DRAINING, ProbeOutcome::Draining),
             (500, etcd, not_ready(&["etcd", "etcd-readiness"])),
-            (
-                500,
-                "[-]shutdown-hook failed",
-                not_ready(&["shutdown-hook"]),
-            ),
+            (500, "[-]shutdown-hook failed", not_ready(&["shutdown-hook"])),
             (500, " [-]shutdown indented", not_ready(&["status 500"])),
             (500, "", not_ready(&["status 500"])),
             (503, "[-]shutdown failed", not_ready(&["shutdown"])),

@@ -145,9 +145,7 @@ impl Target {
     /// Asks once, within the timeout: connect, TLS and answer together.
     async fn attempt(&mut self) -> ProbeOutcome {
         // Giving up drops the connection with the question: a hung server gets a new one next time.
-        time::timeout(self.plan.timeout, self.ask())
-            .await
-            .unwrap_or(ProbeOutcome::Timeout)
+        time::timeout(self.plan.timeout, self.ask()).await.unwrap_or(ProbeOutcome::Timeout)
     }
 
     async fn ask(&mut self) -> ProbeOutcome {

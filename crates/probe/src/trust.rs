@@ -71,15 +71,8 @@ mod tests {
     #[test]
     fn garbage_is_never_trusted() {
         assert!(matches!(Trust::new(None), Trust::Unknown));
-        for ca in [
-            vec![],
-            vec![vec![]],
-            vec![b"-----BEGIN CERTIFICATE-----".to_vec()],
-        ] {
-            assert!(
-                matches!(Trust::new(Some(&ca)), Trust::Unusable(_)),
-                "{ca:?}"
-            );
+        for ca in [vec![], vec![vec![]], vec![b"-----BEGIN CERTIFICATE-----".to_vec()]] {
+            assert!(matches!(Trust::new(Some(&ca)), Trust::Unusable(_)), "{ca:?}");
         }
     }
 }

@@ -93,33 +93,28 @@ impl StandIn {
     ) -> anyhow::Result<Self> {
         let (started_tx, started_rx) = mpsc::sync_channel(1);
         let (netns, tls) = (netns.map(str::to_owned), tls.clone());
-        let thread = thread::Builder::new()
-            .name("stand-in".to_owned())
-            .spawn(move || {
-                let started = prepare_thread(netns.as_deref()).and_then(|runtime| {
-                    let control = Control::bind(addr, store, &tls, runtime.handle().clone())?;
-                    Ok((runtime, control))
-                });
-                // The receiver waits for this one message: sending cannot fail while it lives.
-                match started {
-                    Ok((runtime, control)) => {
-                        let _ = started_tx.send(Ok(Arc::clone(&control)));
-                        runtime.block_on(listen::run(control));
-                    }
-                    Err(error) => drop(started_tx.send(Err(error))),
+        let thread = thread::Builder::new().name("stand-in".to_owned()).spawn(move || {
+            let started = prepare_thread(netns.as_deref()).and_then(|runtime| {
+                let control = Control::bind(addr, store, &tls, runtime.handle().clone())?;
+                Ok((runtime, control))
+            });
+            // The receiver waits for this one message: sending cannot fail while it lives.
+            match started {
+                Ok((runtime, control)) => {
+                    let _ = started_tx.send(Ok(Arc::clone(&control)));
+                    runtime.block_on(listen::run(control));
                 }
-            })?;
-        let control = started_rx
-            .recv()
-            .context("the stand-in's thread ended before it started")??;
+                Err(error) => drop(started_tx.send(Err(error))),
+            }
+        })?;
+        let control =
+            started_rx.recv().context("the stand-in's thread ended before it started")??;
         Ok(Self::new(control, Some(thread)))
     }
 
     fn new(control: Arc<Control>, thread: Option<JoinHandle<()>>) -> Self {
         let thread = Mutex::new(thread);
-        Self {
-            running: Arc::new(Running { control, thread }),
-        }
+        Self { running: Arc::new(Running { control, thread }) }
     }
 
     fn control(&self) -> &Arc<Control> {
@@ -143,8 +138,7 @@ impl StandIn {
         self.control().set(|settings| settings.readyz = readyz);
     }
 
-    /// Sets how POST, PUT and DELETE are answered, those under way included only where they have
-    /// not been looked at yet.
+    /// Sets how POST, PUT and DELETE are answered, from the next one on.
     pub fn set_writes(&self, behaviour: Behaviour) {
         self.control().set(|settings| settings.writes = behaviour);
     }
@@ -167,8 +161,7 @@ impl StandIn {
     /// Sets the one bearer token that is accepted, as that of the service account
     /// `system:serviceaccount:kube-system:pintle`; none at first.
     pub fn set_token(&self, token: Option<&str>) {
-        self.control()
-            .set(|settings| settings.token = token.map(str::to_owned));
+        self.control().set(|settings| settings.token = token.map(str::to_owned));
     }
 
     /// Ends every open watch in good order, as a server does at its request timeout.
@@ -234,9 +227,7 @@ impl StandIn {
 
 impl fmt::Debug for StandIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StandIn")
-            .field("address", &self.address())
-            .finish_non_exhaustive()
+        f.debug_struct("StandIn").field("address", &self.address()).finish_non_exhaustive()
     }
 }
 
@@ -245,11 +236,7 @@ impl fmt::Debug for StandIn {
 impl Drop for Running {
     fn drop(&mut self) {
         self.control.stop();
-        let thread = self
-            .thread
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         // The last handle may be dropped on the server's own thread, which cannot wait for itself.
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id())
         {
@@ -265,8 +252,5 @@ fn prepare_thread(netns: Option<&str>) -> anyhow::Result<runtime::Runtime> {
         move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
             .with_context(|| format!("enter the network namespace {name}"))?;
     }
-    runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("build a tokio runtime")
+    runtime::Builder::new_current_thread().enable_all().build().context("build a tokio runtime")
 }

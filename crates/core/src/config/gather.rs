@@ -131,10 +131,9 @@ impl Gathered {
         let variables: Vec<String> = KEYS.iter().map(Key::variable).collect();
         let rest = name.strip_prefix(VARIABLE_PREFIX).unwrap_or(name);
         let known = variables.iter().map(|known| &known[VARIABLE_PREFIX.len()..]);
-        let advice = nearest(rest, known).map_or_else(
-            || "unset it, or give it another prefix".to_owned(),
-            |known| format!("did you mean {VARIABLE_PREFIX}{known}?"),
-        );
+        // What resembles no key is not meant for the daemon: a test bed's own, an image's.
+        let Some(known) = nearest(rest, known) else { return };
+        let advice = format!("did you mean {VARIABLE_PREFIX}{known}?");
         self.mistakes.complain(place, "", Complaint::with("unknown variable", advice));
     }
 

@@ -46,30 +46,19 @@ async fn becoming_brisk_asks_at_once_and_leaves_the_local_server_alone() {
 #[tokio::test]
 async fn targets_come_and_go() {
     let ca = Ca::new();
-    let (mut one, mut two) = (
-        Server::start(ca.acceptor(), ready()).await,
-        Server::start(ca.acceptor(), ready()).await,
-    );
+    let (mut one, mut two) =
+        (Server::start(ca.acceptor(), ready()).await, Server::start(ca.acceptor(), ready()).await);
     let mut probing = Probing::of(one.address, &ca, NEVER, PATIENT);
     assert_eq!(probing.next().await, Ready);
-    probing
-        .targets
-        .send_replace(vec![local(one.address), peer(7, two.address)]);
+    probing.targets.send_replace(vec![local(one.address), peer(7, two.address)]);
     assert_eq!(probing.next_of_any(SOON).await, Some((ServerId(7), Ready)));
-    assert_eq!(
-        one.connections(),
-        1,
-        "a target that stays keeps its connection"
-    );
+    assert_eq!(one.connections(), 1, "a target that stays keeps its connection");
     probing.targets.send_replace(vec![peer(7, two.address)]);
     sleep(Duration::from_millis(50)).await;
     one.kill().await;
-    assert_eq!(probing.soon().await, None, "one that left is not reported");
+    assert_eq!(probing.unexpected().await, None, "one that left is not reported");
     two.kill().await;
-    assert_eq!(
-        probing.next_of_any(SOON).await,
-        Some((ServerId(7), Refused))
-    );
+    assert_eq!(probing.next_of_any(SOON).await, Some((ServerId(7), Refused)));
 }
 
 #[tokio::test]
@@ -105,27 +94,15 @@ async fn all_ends_with_the_channels() {
     let ca = Ca::new();
     let server = Server::start(ca.acceptor(), ready()).await;
     for closes_events in [true, false] {
-        let Probing {
-            targets,
-            pace,
-            ca,
-            mut events,
-            supervisor,
-        } = Probing::of(server.address, &ca, PERIOD, PATIENT);
+        let Probing { targets, pace, ca, mut events, supervisor } =
+            Probing::of(server.address, &ca, PERIOD, PATIENT);
         if closes_events {
             drop(events);
         } else {
             drop(targets);
-            while timeout(PATIENT, events.recv())
-                .await
-                .expect("a task lives on")
-                .is_some()
-            {}
+            while timeout(PATIENT, events.recv()).await.expect("a task lives on").is_some() {}
         }
-        timeout(PATIENT, supervisor)
-            .await
-            .expect("the supervisor lives on")
-            .unwrap();
+        timeout(PATIENT, supervisor).await.expect("the supervisor lives on").unwrap();
         drop((pace, ca));
     }
 }

@@ -44,12 +44,7 @@ async fn a_server_that_closes_idle_connections_is_never_refused() {
     let server = Server::start(ca.acceptor(), closes).await;
     let mut probing = Probing::of(server.address, &ca, NEVER, PATIENT);
     for _ in 0..4 {
-        assert_eq!(
-            probing.next().await,
-            Ready,
-            "connections: {}",
-            server.connections()
-        );
+        assert_eq!(probing.next().await, Ready, "connections: {}", server.connections());
     }
     assert!(server.connections() >= 4, "nothing was closed");
 }
@@ -74,11 +69,7 @@ async fn a_server_that_closes_at_once_is_not_asked_as_fast_as_it_can() {
     let mut probing = Probing::of(server.address, &ca, NEVER, PATIENT);
     assert_eq!(probing.next().await, Ready);
     sleep(Duration::from_secs(1)).await;
-    assert!(
-        (2..=14).contains(&server.requests()),
-        "{} requests in 1 s",
-        server.requests()
-    );
+    assert!((2..=14).contains(&server.requests()), "{} requests in 1 s", server.requests());
 }
 
 #[tokio::test]
@@ -112,10 +103,7 @@ async fn a_break_does_not_count_when_the_server_answers_whatever_it_says() {
     let server = Server::start(ca.acceptor(), closes).await;
     let mut probing = Probing::of(server.address, &ca, NEVER, PATIENT);
     assert_eq!(probing.next().await, Ready);
-    server.set(Does::Answers(answer(
-        500,
-        "[-]shutdown failed: reason withheld\n",
-    )));
+    server.set(Does::Answers(answer(500, "[-]shutdown failed: reason withheld\n")));
     assert_eq!(probing.next().await, Draining);
     assert_eq!(probing.unexpected().await, None);
 }

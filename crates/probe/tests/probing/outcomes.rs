@@ -16,9 +16,7 @@ use crate::tls::Ca;
 async fn first(does: Does, timeout: Duration) -> ProbeOutcome {
     let ca = Ca::new();
     let server = Server::start(ca.acceptor(), does).await;
-    Probing::of(server.address, &ca, NEVER, timeout)
-        .next()
-        .await
+    Probing::of(server.address, &ca, NEVER, timeout).next().await
 }
 
 fn checks(names: &[&str]) -> ProbeOutcome {
@@ -31,50 +29,27 @@ async fn an_answer_is_told_by_status_and_body() {
         (answer(200, "ok"), Ready),
         (answer(401, "{}"), Unauthorised),
         (answer(403, "{}"), Unauthorised),
-        (
-            answer(500, "[+]ping ok\n[-]shutdown failed: reason withheld\n"),
-            Draining,
-        ),
-        (
-            answer(
-                500,
-                "[-]etcd failed: reason withheld\nreadyz check failed\n",
-            ),
-            checks(&["etcd"]),
-        ),
+        (answer(500, "[+]ping ok\n[-]shutdown failed: reason withheld\n"), Draining),
+        (answer(500, "[-]etcd failed: reason withheld\nreadyz check failed\n"), checks(&["etcd"])),
         (answer(429, "slow down"), checks(&["status 429"])),
         (answer(503, ""), checks(&["status 503"])),
-        (
-            b"SSH-2.0-OpenSSH_9.9\r\n".to_vec(),
-            checks(&["malformed answer"]),
-        ),
+        (b"SSH-2.0-OpenSSH_9.9\r\n".to_vec(), checks(&["malformed answer"])),
         ([0; 64].to_vec(), checks(&["malformed answer"])),
     ];
     for (bytes, expected) in table {
         let shown = String::from_utf8_lossy(&bytes).into_owned();
-        assert_eq!(
-            first(Does::Answers(bytes), PATIENT).await,
-            expected,
-            "{shown:?}"
-        );
+        assert_eq!(first(Does::Answers(bytes), PATIENT).await, expected, "{shown:?}");
     }
 }
 
 #[tokio::test]
 async fn silence_at_any_stage_is_a_timeout() {
     let half = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf".to_vec();
-    for does in [
-        Does::HangsAfterAccept,
-        Does::HangsAfterTls,
-        Does::Answers(half),
-    ] {
+    for does in [Does::HangsAfterAccept, Does::HangsAfterTls, Does::Answers(half)] {
         let asked_at = Instant::now();
         assert_eq!(first(does, Duration::from_millis(300)).await, Timeout);
         let took = asked_at.elapsed();
-        assert!(
-            took >= Duration::from_millis(300) && took < Duration::from_secs(3),
-            "{took:?}"
-        );
+        assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(3), "{took:?}");
     }
 }
 
@@ -92,10 +67,7 @@ async fn a_hung_server_is_asked_again_on_a_new_connection_when_the_last_try_ende
         assert_eq!(probing.next().await, Timeout);
     }
     assert!(began_at.elapsed() >= 3 * timeout, "tries overlap");
-    assert!(
-        server.connections() >= before + 3,
-        "a hung connection was asked again"
-    );
+    assert!(server.connections() >= before + 3, "a hung connection was asked again");
     server.set(ready());
     while probing.next().await != Ready {}
 }
@@ -139,21 +111,10 @@ async fn a_server_that_cannot_prove_who_it_is_is_never_ready() {
     ];
     for (tls, expected) in table {
         let server = Server::start(tls, ready()).await;
-        let outcome = Probing::of(server.address, &ca, NEVER, PATIENT)
-            .next()
-            .await;
-        let TlsFailed(reason) = outcome else {
-            panic!("{outcome:?}, not {expected}")
-        };
-        assert!(
-            reason.contains(expected),
-            "{reason:?} does not say {expected:?}"
-        );
-        assert_eq!(
-            server.requests(),
-            0,
-            "asked before it was known who is there"
-        );
+        let outcome = Probing::of(server.address, &ca, NEVER, PATIENT).next().await;
+        let TlsFailed(reason) = outcome else { panic!("{outcome:?}, not {expected}") };
+        assert!(reason.contains(expected), "{reason:?} does not say {expected:?}");
+        assert_eq!(server.requests(), 0, "asked before it was known who is there");
     }
 }
 
@@ -169,10 +130,7 @@ async fn nobody_is_ready_before_the_ca_is_known_and_then_at_once() {
     let mut server = Server::start(ca.acceptor(), ready()).await;
     let target = vec![crate::probing::local(server.address)];
     let mut probing = Probing::start(target, None, NEVER, PATIENT);
-    assert_eq!(
-        probing.next().await,
-        TlsFailed("cluster CA is not known yet".into())
-    );
+    assert_eq!(probing.next().await, TlsFailed("cluster CA is not known yet".into()));
     probing.ca.send_replace(Some(vec![b"garbage".to_vec()]));
     assert!(matches!(probing.soon().await, Some(TlsFailed(_))));
     probing.ca.send_replace(Some(ca.der()));
@@ -181,11 +139,7 @@ async fn nobody_is_ready_before_the_ca_is_known_and_then_at_once() {
     assert_eq!(probing.soon().await, Some(Refused));
     assert_eq!(probing.soon().await, Some(Refused));
     probing.ca.send_replace(None);
-    assert_eq!(
-        probing.soon().await,
-        Some(Refused),
-        "a closed port is news without a CA too"
-    );
+    assert_eq!(probing.soon().await, Some(Refused), "a closed port is news without a CA too");
 }
 
 #[tokio::test]

@@ -33,17 +33,11 @@ pub(crate) struct Probing {
 }
 
 pub(crate) fn local(address: SocketAddr) -> Server {
-    Server {
-        id: ServerId::LOCAL,
-        address,
-    }
+    Server { id: ServerId::LOCAL, address }
 }
 
 pub(crate) fn peer(id: u16, address: SocketAddr) -> Server {
-    Server {
-        id: ServerId(id),
-        address,
-    }
+    Server { id: ServerId(id), address }
 }
 
 impl Probing {
@@ -73,21 +67,12 @@ impl Probing {
         let (ca, trusted) = watch::channel(ca);
         let (sender, events) = mpsc::channel(64);
         let supervisor = pintle_probe::start(config, following, paced, trusted, sender).unwrap();
-        Self {
-            targets,
-            pace,
-            ca,
-            events,
-            supervisor,
-        }
+        Self { targets, pace, ca, events, supervisor }
     }
 
     /// The next outcome, whenever it comes.
     pub(crate) async fn next(&mut self) -> ProbeOutcome {
-        self.next_of_any(Duration::from_secs(20))
-            .await
-            .expect("no outcome in 20 s")
-            .1
+        self.next_of_any(Duration::from_secs(20)).await.expect("no outcome in 20 s").1
     }
 
     /// The next outcome, if it comes at once.

@@ -65,12 +65,7 @@ impl Server {
         let counts = Arc::new(Counts::default());
         let (does, following) = watch::channel(does);
         let task = tokio::spawn(accept(listener, tls, following, Arc::clone(&counts)));
-        Self {
-            address,
-            does,
-            counts,
-            task: Some(AbortOnDropHandle::new(task)),
-        }
+        Self { address, does, counts, task: Some(AbortOnDropHandle::new(task)) }
     }
 
     pub(crate) fn set(&self, does: Does) {
@@ -146,11 +141,7 @@ async fn read_request(stream: &mut TlsStream<TcpStream>) -> bool {
             Err(_) => return false,
         }
     }
-    assert!(
-        head.starts_with(b"GET /readyz HTTP/1.1\r\n"),
-        "{}",
-        String::from_utf8_lossy(&head)
-    );
+    assert!(head.starts_with(b"GET /readyz HTTP/1.1\r\n"), "{}", String::from_utf8_lossy(&head));
     true
 }
 

@@ -38,9 +38,7 @@ impl Ca {
 
     pub(crate) fn acceptor_for(&self, names: &[&str], until_year: i32) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
-        let certificate = params(names, until_year)
-            .signed_by(&key, &self.issuer)
-            .unwrap();
+        let certificate = params(names, until_year).signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()

@@ -35,11 +35,7 @@ pub(super) fn authenticate(
         is_anonymous,
     };
     if let Peer::Certified { user: name, groups } = peer {
-        return Ok(user(
-            name,
-            groups.iter().any(|group| group == MASTERS),
-            false,
-        ));
+        return Ok(user(name, groups.iter().any(|group| group == MASTERS), false));
     }
     let authorization = text_header(request, header::AUTHORIZATION);
     match authorization.strip_prefix("Bearer ") {
@@ -63,26 +59,18 @@ pub(super) fn authorise(
         && match &settings.auth {
             Auth::Allow => true,
             Auth::MastersOnly => user.is_master,
-            Auth::ForbiddenResources(plurals) => !plurals
-                .iter()
-                .any(|plural| plural == target.resource.plural()),
+            Auth::ForbiddenResources(plurals) => {
+                !plurals.iter().any(|plural| plural == target.resource.plural())
+            }
             Auth::Forbidden | Auth::Unauthorised => false,
         };
     if allowed {
         return Ok(());
     }
-    Err(ApiStatus::forbidden(
-        target,
-        name,
-        &user.name,
-        verb.as_str(),
-    ))
+    Err(ApiStatus::forbidden(target, name, &user.name, verb.as_str()))
 }
 
 pub(super) fn text_header(request: &Request<Incoming>, name: header::HeaderName) -> String {
-    let value = request
-        .headers()
-        .get(name)
-        .and_then(|value| value.to_str().ok());
+    let value = request.headers().get(name).and_then(|value| value.to_str().ok());
     value.unwrap_or_default().to_owned()
 }

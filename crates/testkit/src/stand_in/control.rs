@@ -107,9 +107,7 @@ impl Phase {
 
 impl std::fmt::Debug for Control {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Control")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("Control").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -125,10 +123,8 @@ impl Control {
         if address.port() == 0 {
             // A port that the kernel chose is lost when the socket is shut down; one that was asked
             // for is kept. Two sockets may hold it while neither listens.
-            let chosen = socket
-                .local_addr()?
-                .as_socket()
-                .context("the address is no IP address")?;
+            let chosen =
+                socket.local_addr()?.as_socket().context("the address is no IP address")?;
             socket = bound(chosen)?;
         }
         socket.listen(BACKLOG)?;
@@ -142,10 +138,7 @@ impl Control {
             runtime,
             gate: Arc::default(),
             settings: watch::Sender::default(),
-            phase: watch::Sender::new(Phase {
-                life: 0,
-                stage: Stage::Serving,
-            }),
+            phase: watch::Sender::new(Phase { life: 0, stage: Stage::Serving }),
             connections: Connections::default(),
             accepting: Mutex::default(),
             requests: RequestLog::default(),
@@ -208,10 +201,7 @@ impl Control {
         listener: &tokio::net::TcpListener,
         cx: &mut Context<'_>,
     ) -> Poll<std::io::Result<(Arc<TcpStream>, ConnectionGuard, u64)>> {
-        let _accepting = self
-            .accepting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner);
         let (stream, _) = ready!(listener.poll_accept(cx))?;
         let stream = Arc::new(stream);
         let guard = self.connections.add(self, &stream);
@@ -229,10 +219,7 @@ impl Control {
     }
 
     fn end(&self, stage: Stage) {
-        let _accepting = self
-            .accepting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.phase();
         self.phase.send_replace(Phase { stage, ..before });
         if before.accepts() {
@@ -250,19 +237,13 @@ impl Control {
         self.gate.set_closed(false);
         rustix::net::listen(&self.listener, BACKLOG).context("listen again")?;
         self.phase.send_modify(|phase| {
-            *phase = Phase {
-                life: phase.life + 1,
-                stage: Stage::Serving,
-            };
+            *phase = Phase { life: phase.life + 1, stage: Stage::Serving };
         });
         Ok(())
     }
 
     pub(super) fn drain(self: &Arc<Self>, delay: Duration) {
-        let draining = Phase {
-            life: self.phase().life,
-            stage: Stage::Draining,
-        };
+        let draining = Phase { life: self.phase().life, stage: Stage::Draining };
         let began = self.phase.send_if_modified(|phase| {
             let begins = phase.stage == Stage::Serving;
             if begins {
@@ -272,39 +253,26 @@ impl Control {
         });
         if began {
             let control = Arc::clone(self);
-            self.runtime
-                .spawn(async move { control.shut_down(draining, delay).await });
+            self.runtime.spawn(async move { control.shut_down(draining, delay).await });
         }
     }
 
     async fn shut_down(&self, draining: Phase, delay: Duration) {
         let mut phase = self.watch_phase();
-        if timeout(delay, phase.wait_for(|phase| *phase != draining))
-            .await
-            .is_ok()
-        {
+        if timeout(delay, phase.wait_for(|phase| *phase != draining)).await.is_ok() {
             return;
         }
-        let drained = Phase {
-            stage: Stage::Drained,
-            ..draining
-        };
+        let drained = Phase { stage: Stage::Drained, ..draining };
         if !self.stop_accepting(draining, drained) {
             return;
         }
-        if timeout(REQUEST_TIMEOUT, phase.wait_for(|phase| *phase != drained))
-            .await
-            .is_err()
-        {
+        if timeout(REQUEST_TIMEOUT, phase.wait_for(|phase| *phase != drained)).await.is_err() {
             self.kill();
         }
     }
 
     fn stop_accepting(&self, draining: Phase, drained: Phase) -> bool {
-        let _accepting = self
-            .accepting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner);
         let is_current = self.phase() == draining;
         if is_current {
             self.phase.send_replace(drained);
@@ -324,15 +292,9 @@ impl Control {
 }
 
 fn bound(address: SocketAddr) -> anyhow::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket
-        .bind(&address.into())
-        .with_context(|| format!("bind {address}"))?;
+    socket.bind(&address.into()).with_context(|| format!("bind {address}"))?;
     Ok(socket)
 }
 
@@ -345,10 +307,7 @@ impl Connections {
             open.insert(*next, Arc::downgrade(stream));
             *next
         });
-        ConnectionGuard {
-            control: Arc::clone(control),
-            id,
-        }
+        ConnectionGuard { control: Arc::clone(control), id }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -377,8 +336,6 @@ fn reset(stream: &TcpStream) {
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.control
-            .connections
-            .locked(|(_, open)| open.remove(&self.id));
+        self.control.connections.locked(|(_, open)| open.remove(&self.id));
     }
 }

@@ -36,11 +36,7 @@ impl Gate {
         let waiting = {
             let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
             inner.closed = closed;
-            if closed {
-                Vec::new()
-            } else {
-                std::mem::take(&mut inner.waiting)
-            }
+            if closed { Vec::new() } else { std::mem::take(&mut inner.waiting) }
         };
         waiting.into_iter().for_each(Waker::wake);
     }
@@ -55,11 +51,7 @@ impl Gate {
             return Poll::Ready(());
         }
         // One entry per task keeps the list as short as the list of connections.
-        if !inner
-            .waiting
-            .iter()
-            .any(|waker| waker.will_wake(cx.waker()))
-        {
+        if !inner.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             inner.waiting.push(cx.waker().clone());
         }
         Poll::Pending

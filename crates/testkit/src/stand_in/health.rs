@@ -18,9 +18,7 @@ const READY_ONLY: [&str; 3] = ["etcd-readiness", "informer-sync", "shutdown"];
 /// Writes the body of a failed `/readyz` or `/livez` (`path` without the slash).
 pub(super) fn failed(path: &str, failing: &[&str]) -> String {
     let is_ready = path == "readyz";
-    let known = CHECKS
-        .iter()
-        .filter(|check| is_ready || !READY_ONLY.contains(check));
+    let known = CHECKS.iter().filter(|check| is_ready || !READY_ONLY.contains(check));
     let unknown = failing.iter().filter(|check| !CHECKS.contains(check));
     let mut body = String::new();
     for check in known.chain(unknown) {
@@ -39,9 +37,7 @@ pub(super) fn failed(path: &str, failing: &[&str]) -> String {
 /// Writes the body of a good one, asked for with `?verbose`.
 pub(super) fn passed(path: &str) -> String {
     let is_ready = path == "readyz";
-    let checks = CHECKS
-        .iter()
-        .filter(|check| is_ready || !READY_ONLY.contains(check));
+    let checks = CHECKS.iter().filter(|check| is_ready || !READY_ONLY.contains(check));
     let lines: String = checks.map(|check| format!("[+]{check} ok\n")).collect();
     format!("{lines}{path} check passed\n")
 }

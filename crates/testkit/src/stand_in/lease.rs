@@ -17,14 +17,8 @@ const MAX_NAME_BYTES: usize = 253;
 
 const NAME_RULE: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
-const METADATA_TEXTS: [&str; 6] = [
-    "name",
-    "generateName",
-    "namespace",
-    "uid",
-    "resourceVersion",
-    "creationTimestamp",
-];
+const METADATA_TEXTS: [&str; 6] =
+    ["name", "generateName", "namespace", "uid", "resourceVersion", "creationTimestamp"];
 const METADATA_MAPS: [&str; 2] = ["labels", "annotations"];
 const SPEC_NUMBERS: [&str; 2] = ["leaseDurationSeconds", "leaseTransitions"];
 const SPEC_TIMES: [&str; 2] = ["acquireTime", "renewTime"];
@@ -45,19 +39,12 @@ pub(super) fn decode(body: &[u8], target: &Target) -> Result<Value, ApiStatus> {
     check_location(&metadata, target)?;
     let spec = object.remove("spec");
     // Events have no spec, and their fields are of no concern here: kept as they came.
-    let mut decoded = if resource == Resource::Lease {
-        Map::new()
-    } else {
-        object
-    };
+    let mut decoded = if resource == Resource::Lease { Map::new() } else { object };
     decoded.insert("apiVersion".to_owned(), resource.api_version().into());
     decoded.insert("kind".to_owned(), kind.into());
     decoded.insert("metadata".to_owned(), metadata.into());
     if resource == Resource::Lease {
-        decoded.insert(
-            "spec".to_owned(),
-            lease_spec(spec.unwrap_or_default())?.into(),
-        );
+        decoded.insert("spec".to_owned(), lease_spec(spec.unwrap_or_default())?.into());
     }
     Ok(decoded.into())
 }
@@ -78,10 +65,7 @@ pub(super) fn validate(lease: &Value) -> Vec<FieldError> {
     validate_labels(metadata["labels"].as_object(), &mut errors);
     validate_annotations(metadata["annotations"].as_object(), &mut errors);
     let spec = &lease["spec"];
-    if spec["leaseDurationSeconds"]
-        .as_i64()
-        .is_some_and(|seconds| seconds <= 0)
-    {
+    if spec["leaseDurationSeconds"].as_i64().is_some_and(|seconds| seconds <= 0) {
         let value = &spec["leaseDurationSeconds"];
         errors.push(FieldError::invalid(
             "spec.leaseDurationSeconds",
@@ -89,10 +73,7 @@ pub(super) fn validate(lease: &Value) -> Vec<FieldError> {
             "must be greater than 0",
         ));
     }
-    if spec["leaseTransitions"]
-        .as_i64()
-        .is_some_and(|count| count < 0)
-    {
+    if spec["leaseTransitions"].as_i64().is_some_and(|count| count < 0) {
         let detail = "must be greater than or equal to 0";
         errors.push(FieldError::invalid(
             "spec.leaseTransitions",
@@ -105,15 +86,10 @@ pub(super) fn validate(lease: &Value) -> Vec<FieldError> {
 
 /// Reads `metadata.resourceVersion`; 0 when there is none.
 pub(super) fn resource_version(object: &Value) -> Result<u64, ApiStatus> {
-    match object["metadata"]["resourceVersion"]
-        .as_str()
-        .unwrap_or_default()
-    {
+    match object["metadata"]["resourceVersion"].as_str().unwrap_or_default() {
         "" => Ok(0),
         text => text.parse().map_err(|_| {
-            ApiStatus::internal(format!(
-                "strconv.ParseUint: parsing {text:?}: invalid syntax"
-            ))
+            ApiStatus::internal(format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
         }),
     }
 }
@@ -139,10 +115,8 @@ fn check_kind(object: &Map<String, Value>, resource: Resource) -> Result<(), Api
             .unwrap_or(default)
             .to_owned()
     };
-    let (kind, api_version) = (
-        given("kind", resource.kind()),
-        given("apiVersion", &resource.api_version()),
-    );
+    let (kind, api_version) =
+        (given("kind", resource.kind()), given("apiVersion", &resource.api_version()));
     if kind == resource.kind() && api_version == resource.api_version() {
         return Ok(());
     }
@@ -153,12 +127,7 @@ fn check_kind(object: &Map<String, Value>, resource: Resource) -> Result<(), Api
 }
 
 fn check_location(metadata: &Map<String, Value>, target: &Target) -> Result<(), ApiStatus> {
-    let text = |key: &str| {
-        metadata
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    let text = |key: &str| metadata.get(key).and_then(Value::as_str).unwrap_or_default();
     let (name, namespace) = (text("name"), text("namespace"));
     if let Some(expected) = &target.name {
         if name.is_empty() {
@@ -216,12 +185,7 @@ fn metadata(value: Value, kind: &str) -> Result<Map<String, Value>, ApiStatus> {
             }
         };
         if let Some(other) = map.values().find(|value| !value.is_string()) {
-            return Err(wrong_type(
-                kind,
-                other,
-                &format!("ObjectMeta.metadata.{key}"),
-                "string",
-            ));
+            return Err(wrong_type(kind, other, &format!("ObjectMeta.metadata.{key}"), "string"));
         }
         if !map.is_empty() {
             metadata.insert(key.to_owned(), map.into());
@@ -242,12 +206,7 @@ fn lease_spec(value: Value) -> Result<Map<String, Value>, ApiStatus> {
         Value::Null => {}
         Value::String(holder) => drop(spec.insert("holderIdentity".to_owned(), holder.into())),
         other => {
-            return Err(wrong_type(
-                "Lease",
-                &other,
-                &field("holderIdentity"),
-                "string",
-            ));
+            return Err(wrong_type("Lease", &other, &field("holderIdentity"), "string"));
         }
     }
     for key in SPEC_NUMBERS {
@@ -284,13 +243,7 @@ fn micro_time(text: &str) -> Option<String> {
     let has_shape = date
         .bytes()
         .zip("0000-00-00T00:00:00.".bytes())
-        .all(|(byte, model)| {
-            if model == b'0' {
-                byte.is_ascii_digit()
-            } else {
-                byte == model
-            }
-        })
+        .all(|(byte, model)| if model == b'0' { byte.is_ascii_digit() } else { byte == model })
         && fraction.bytes().all(|byte| byte.is_ascii_digit())
         && (zone == "Z" || (zone.len() == 6 && zone.starts_with(['+', '-'])));
     let time: Timestamp = has_shape.then(|| text.parse().ok()).flatten()?;
@@ -300,15 +253,9 @@ fn micro_time(text: &str) -> Option<String> {
 fn validate_labels(labels: Option<&Map<String, Value>>, errors: &mut Vec<FieldError>) {
     for (key, value) in labels.into_iter().flatten() {
         if !is_qualified_name(key) {
-            errors.push(FieldError::invalid(
-                "metadata.labels",
-                &key.as_str().into(),
-                NAME_RULE,
-            ));
+            errors.push(FieldError::invalid("metadata.labels", &key.as_str().into(), NAME_RULE));
         }
-        let is_valid = value
-            .as_str()
-            .is_some_and(|text| text.is_empty() || is_name_part(text));
+        let is_valid = value.as_str().is_some_and(|text| text.is_empty() || is_name_part(text));
         if !is_valid {
             let detail = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
             errors.push(FieldError::invalid("metadata.labels", value, detail));
@@ -321,16 +268,10 @@ fn validate_annotations(annotations: Option<&Map<String, Value>>, errors: &mut V
         return;
     };
     for key in annotations.keys().filter(|key| !is_qualified_name(key)) {
-        errors.push(FieldError::invalid(
-            "metadata.annotations",
-            &key.as_str().into(),
-            NAME_RULE,
-        ));
+        errors.push(FieldError::invalid("metadata.annotations", &key.as_str().into(), NAME_RULE));
     }
-    let size: usize = annotations
-        .iter()
-        .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
-        .sum();
+    let size: usize =
+        annotations.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
     if size > MAX_ANNOTATION_BYTES {
         errors.push(FieldError {
             field: "metadata.annotations".to_owned(),
@@ -341,9 +282,8 @@ fn validate_annotations(annotations: Option<&Map<String, Value>>, errors: &mut V
 }
 
 fn is_qualified_name(key: &str) -> bool {
-    let (prefix, name) = key
-        .split_once('/')
-        .map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    let (prefix, name) =
+        key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
     prefix.is_none_or(|prefix| is_dns_subdomain(&prefix.to_ascii_lowercase())) && is_name_part(name)
 }
 
@@ -353,9 +293,7 @@ fn is_name_part(name: &str) -> bool {
     bytes.len() <= 63
         && is_edge(bytes.first())
         && is_edge(bytes.last())
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
 }
 
 fn is_dns_subdomain(name: &str) -> bool {
@@ -364,9 +302,7 @@ fn is_dns_subdomain(name: &str) -> bool {
             !label.is_empty()
                 && !label.starts_with('-')
                 && !label.ends_with('-')
-                && label
-                    .bytes()
-                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+                && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
         })
 }
 
@@ -398,18 +334,9 @@ mod tests {
     #[test]
     fn micro_times_have_six_digits() {
         for (text, expected) in [
-            (
-                "2026-01-01T00:00:00.123456Z",
-                Some("2026-01-01T00:00:00.123456Z"),
-            ),
-            (
-                "2026-01-01T01:00:00.123456+01:00",
-                Some("2026-01-01T00:00:00.123456Z"),
-            ),
-            (
-                "2026-01-01T00:00:00.000000Z",
-                Some("2026-01-01T00:00:00.000000Z"),
-            ),
+            ("2026-01-01T00:00:00.123456Z", Some("2026-01-01T00:00:00.123456Z")),
+            ("2026-01-01T01:00:00.123456+01:00", Some("2026-01-01T00:00:00.123456Z")),
+            ("2026-01-01T00:00:00.000000Z", Some("2026-01-01T00:00:00.000000Z")),
             ("2026-01-01T00:00:00Z", None),
             ("2026-01-01T00:00:00.123Z", None),
             ("2026-01-01T01:00:00.123456789+01:00", None),

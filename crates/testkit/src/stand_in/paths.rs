@@ -27,23 +27,12 @@ pub(super) async fn answer(
         "/readyz" => readyz(control, settings, query).await,
         "/livez" | "/healthz" => {
             let path = &path[1..];
-            let lost = control
-                .store()
-                .quorum(|timeouts| timeouts.livez)
-                .await
-                .is_err();
-            Ok(if lost {
-                unhealthy(path, &["etcd"])
-            } else {
-                healthy(path, query)
-            })
+            let lost = control.store().quorum(|timeouts| timeouts.livez).await.is_err();
+            Ok(if lost { unhealthy(path, &["etcd"]) } else { healthy(path, query) })
         }
         "/version" => Ok(json_response(StatusCode::OK, &version())),
         _ if user.is_anonymous => Err(ApiStatus::forbidden_path(path, &user.name)),
-        _ => Ok(text_response(
-            StatusCode::NOT_FOUND,
-            "404 page not found\n".to_owned(),
-        )),
+        _ => Ok(text_response(StatusCode::NOT_FOUND, "404 page not found\n".to_owned())),
     }
 }
 
@@ -52,16 +41,8 @@ async fn readyz(
     settings: &Settings,
     query: &Query,
 ) -> Result<Response<Body>, ApiStatus> {
-    let lost = control
-        .store()
-        .quorum(|timeouts| timeouts.readyz)
-        .await
-        .is_err();
-    let mut failing: Vec<&str> = if lost {
-        vec!["etcd", "etcd-readiness"]
-    } else {
-        Vec::new()
-    };
+    let lost = control.store().quorum(|timeouts| timeouts.readyz).await.is_err();
+    let mut failing: Vec<&str> = if lost { vec!["etcd", "etcd-readiness"] } else { Vec::new() };
     if control.phase().stage != Stage::Serving {
         failing.push("shutdown");
     }
@@ -71,11 +52,7 @@ async fn readyz(
         Readyz::Failing(checks) => failing.extend(checks.iter().map(String::as_str)),
         Readyz::Hang => pending().await,
     }
-    Ok(if failing.is_empty() {
-        healthy("readyz", query)
-    } else {
-        unhealthy("readyz", &failing)
-    })
+    Ok(if failing.is_empty() { healthy("readyz", query) } else { unhealthy("readyz", &failing) })
 }
 
 fn version() -> Value {
@@ -88,17 +65,10 @@ fn version() -> Value {
 
 fn healthy(path: &str, query: &Query) -> Response<Body> {
     let is_verbose = query.contains_key("verbose");
-    let body = if is_verbose {
-        health::passed(path)
-    } else {
-        "ok".to_owned()
-    };
+    let body = if is_verbose { health::passed(path) } else { "ok".to_owned() };
     text_response(StatusCode::OK, body)
 }
 
 fn unhealthy(path: &str, failing: &[&str]) -> Response<Body> {
-    text_response(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        health::failed(path, failing),
-    )
+    text_response(StatusCode::INTERNAL_SERVER_ERROR, health::failed(path, failing))
 }

@@ -105,21 +105,15 @@ impl RequestLog {
                 inner.requests.pop_front();
                 inner.first_id += 1;
             }
-            inner.requests.push_back(Request {
-                at: Instant::now(),
-                verb,
-                path,
-                status: None,
-            });
+            inner.requests.push_back(Request { at: Instant::now(), verb, path, status: None });
             inner.first_id + inner.requests.len() as u64 - 1
         })
     }
 
     pub(super) fn answered(&self, id: u64, status: u16) {
         self.locked(|inner| {
-            let index = id
-                .checked_sub(inner.first_id)
-                .and_then(|index| usize::try_from(index).ok());
+            let index =
+                id.checked_sub(inner.first_id).and_then(|index| usize::try_from(index).ok());
             if let Some(request) = index.and_then(|index| inner.requests.get_mut(index)) {
                 request.status = Some(status);
             }

@@ -40,12 +40,7 @@ pub(super) type Query = HashMap<String, String>;
 // === impl Resource ===
 
 impl Resource {
-    const ALL: [Self; 4] = [
-        Self::Lease,
-        Self::EndpointSlice,
-        Self::CoreEvent,
-        Self::Event,
-    ];
+    const ALL: [Self; 4] = [Self::Lease, Self::EndpointSlice, Self::CoreEvent, Self::Event];
 
     pub(super) fn group(self) -> &'static str {
         match self {
@@ -91,11 +86,7 @@ impl Resource {
 }
 
 fn qualify(name: &str, group: &str) -> String {
-    if group.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{name}.{group}")
-    }
+    if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
 }
 
 // === impl Route ===
@@ -108,9 +99,7 @@ impl Route {
             ["apis", group, "v1", rest @ ..] => (*group, rest),
             _ => return Self::Path,
         };
-        let is_known_group = Resource::ALL
-            .iter()
-            .any(|resource| resource.group() == group);
+        let is_known_group = Resource::ALL.iter().any(|resource| resource.group() == group);
         let (namespace, plural, name) = match rest {
             ["namespaces", namespace, plural] => (*namespace, *plural, None),
             ["namespaces", namespace, plural, name] => {
@@ -124,18 +113,10 @@ impl Route {
             .find(|resource| resource.group() == group && resource.plural() == plural)
             .map_or_else(
                 || {
-                    if is_known_group {
-                        Self::UnknownResource
-                    } else {
-                        Self::Path
-                    }
+                    if is_known_group { Self::UnknownResource } else { Self::Path }
                 },
                 |resource| {
-                    Self::Resource(Target {
-                        resource,
-                        namespace: namespace.to_owned(),
-                        name,
-                    })
+                    Self::Resource(Target { resource, namespace: namespace.to_owned(), name })
                 },
             )
     }
@@ -146,9 +127,7 @@ impl Route {
 impl Target {
     /// What the request wants, or `None` when the method does not fit.
     pub(super) fn verb(&self, method: &Method, query: &Query) -> Option<Verb> {
-        let is_watch = query
-            .get("watch")
-            .is_some_and(|value| value == "true" || value == "1");
+        let is_watch = query.get("watch").is_some_and(|value| value == "true" || value == "1");
         let writable = self.resource != Resource::EndpointSlice;
         match (method, &self.name) {
             (&Method::GET, None) if is_watch => Some(Verb::Watch),
@@ -168,12 +147,7 @@ pub(super) fn query_of(uri: &Uri) -> Query {
         .split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(key, value)| {
-            (
-                percent_decode(key),
-                percent_decode(&value.replace('+', " ")),
-            )
-        })
+        .map(|(key, value)| (percent_decode(key), percent_decode(&value.replace('+', " "))))
         .collect()
 }
 
@@ -207,22 +181,15 @@ mod tests {
         let unknown = Route::of("/apis/coordination.k8s.io/v1/namespaces/kube-system/nopes");
         assert_eq!(unknown, Route::UnknownResource);
         assert_eq!(Route::of("/api/v1/nodes"), Route::UnknownResource);
-        for path in [
-            "/readyz",
-            "/",
-            "",
-            "/apis/nope/v1",
-            "/apis/nope/v1/namespaces/a/b",
-        ] {
+        for path in ["/readyz", "/", "", "/apis/nope/v1", "/apis/nope/v1/namespaces/a/b"] {
             assert_eq!(Route::of(path), Route::Path, "{path}");
         }
     }
 
     #[test]
     fn queries_are_decoded() {
-        let uri: Uri = "/x?fieldSelector=metadata.name%3Dpr&watch=true&bad=%zz&t=%"
-            .parse()
-            .unwrap();
+        let uri: Uri =
+            "/x?fieldSelector=metadata.name%3Dpr&watch=true&bad=%zz&t=%".parse().unwrap();
         let query = query_of(&uri);
         assert_eq!(query["fieldSelector"], "metadata.name=pr");
         assert_eq!(query["watch"], "true");

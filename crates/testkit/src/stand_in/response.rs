@@ -16,9 +16,7 @@ pub(super) fn refusal(status: &ApiStatus) -> Response<Body> {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut refusal = json_response(code, &status.body);
     if matches!(status.code, 429 | 503 | 504) {
-        refusal
-            .headers_mut()
-            .insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        refusal.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
     }
     refusal
 }
@@ -37,13 +35,7 @@ pub(super) fn response(code: StatusCode, content_type: &'static str, body: Body)
     let mut response = Response::new(body);
     *response.status_mut() = code;
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static(content_type),
-    );
-    headers.insert(
-        header::CACHE_CONTROL,
-        header::HeaderValue::from_static("no-cache, private"),
-    );
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-cache, private"));
     response
 }

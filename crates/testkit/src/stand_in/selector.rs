@@ -56,10 +56,7 @@ impl Selector {
 
     pub(super) fn matches(&self, name: &str, object: &Value) -> bool {
         self.name.as_deref().is_none_or(|wanted| wanted == name)
-            && self
-                .labels
-                .iter()
-                .all(|requirement| requirement.holds(object))
+            && self.labels.iter().all(|requirement| requirement.holds(object))
     }
 }
 
@@ -71,21 +68,17 @@ impl Requirement {
             return Err(unsupported(term));
         }
         let pair = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
-        Ok(
-            if let Some((key, value)) = term.split_once("!=").map(pair) {
-                Self::IsNot(key, value)
-            } else if let Some((key, value)) = term
-                .split_once("==")
-                .or_else(|| term.split_once('='))
-                .map(pair)
-            {
-                Self::Is(key, value)
-            } else if let Some(key) = term.strip_prefix('!') {
-                Self::Absent(key.to_owned())
-            } else {
-                Self::Exists(term.to_owned())
-            },
-        )
+        Ok(if let Some((key, value)) = term.split_once("!=").map(pair) {
+            Self::IsNot(key, value)
+        } else if let Some((key, value)) =
+            term.split_once("==").or_else(|| term.split_once('=')).map(pair)
+        {
+            Self::Is(key, value)
+        } else if let Some(key) = term.strip_prefix('!') {
+            Self::Absent(key.to_owned())
+        } else {
+            Self::Exists(term.to_owned())
+        })
     }
 
     fn holds(&self, object: &Value) -> bool {
@@ -134,9 +127,7 @@ mod tests {
             ("", true),
         ] {
             assert_eq!(
-                selector("labelSelector", text)
-                    .unwrap()
-                    .matches("x", &object),
+                selector("labelSelector", text).unwrap().matches("x", &object),
                 matches,
                 "{text}"
             );
@@ -155,19 +146,12 @@ mod tests {
         ] {
             let object = json!({});
             assert_eq!(
-                selector("fieldSelector", text)
-                    .unwrap()
-                    .matches("x", &object),
+                selector("fieldSelector", text).unwrap().matches("x", &object),
                 matches,
                 "{text}"
             );
         }
         assert_eq!(selector("fieldSelector", "spec.x=1").unwrap_err().code, 400);
-        assert_eq!(
-            selector("fieldSelector", "metadata.name!=x")
-                .unwrap_err()
-                .code,
-            400
-        );
+        assert_eq!(selector("fieldSelector", "metadata.name!=x").unwrap_err().code, 400);
     }
 }

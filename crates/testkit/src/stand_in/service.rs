@@ -52,14 +52,9 @@ pub(super) async fn answer(
         Route::Resource(target) => target.verb(request.method(), &query),
         Route::UnknownResource | Route::Path => None,
     };
-    let path = uri
-        .path_and_query()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let path = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let is_lease = matches!(&route, Route::Resource(target) if target.resource == Resource::Lease);
-    let id = control
-        .requests()
-        .arrived(verb.unwrap_or(Verb::Path), path, is_lease);
+    let id = control.requests().arrived(verb.unwrap_or(Verb::Path), path, is_lease);
     let response = match respond(&control, &peer, route, verb, query, request).await {
         Ok(response) => response,
         Err(status) => refusal(&status),
@@ -87,54 +82,30 @@ async fn respond(
     };
     let verb = verb.ok_or_else(ApiStatus::method_not_allowed)?;
     let selector = Selector::of(&query, &target.namespace)?;
-    authorise(
-        &settings,
-        &user,
-        verb,
-        &target,
-        target.name.as_deref().or_else(|| selector.name()),
-    )?;
+    authorise(&settings, &user, verb, &target, target.name.as_deref().or_else(|| selector.name()))?;
     let content_type = text_header(&request, header::CONTENT_TYPE);
-    let body = if verb.is_write() {
-        read_body(request).await?
-    } else {
-        Bytes::new()
-    };
-    let call = Call {
-        control: Arc::clone(control),
-        settings,
-        query,
-        verb,
-        body,
-        content_type,
-    };
+    let body = if verb.is_write() { read_body(request).await? } else { Bytes::new() };
+    let call = Call { control: Arc::clone(control), settings, query, verb, body, content_type };
     match verb {
         Verb::Watch => call.watch(&target, &selector),
         Verb::Get | Verb::List => {
-            call.behave(&call.settings.reads, || call.read(&target, &selector))
-                .await
+            call.behave(&call.settings.reads, || call.read(&target, &selector)).await
         }
         Verb::Create | Verb::Update | Verb::Delete => {
-            call.behave(&call.settings.writes, || call.write(&target))
-                .await
+            call.behave(&call.settings.writes, || call.write(&target)).await
         }
         Verb::Path => Err(ApiStatus::method_not_allowed()),
     }
 }
 
 async fn read_body(request: Request<Incoming>) -> Result<Bytes, ApiStatus> {
-    match Limited::new(request.into_body(), MAX_BODY_BYTES)
-        .collect()
-        .await
-    {
+    match Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
             let message = format!("Request entity too large: limit is {MAX_BODY_BYTES}");
             Err(ApiStatus::new(413, "RequestEntityTooLarge", message))
         }
-        Err(error) => Err(ApiStatus::bad_request(format!(
-            "the body could not be read: {error}"
-        ))),
+        Err(error) => Err(ApiStatus::bad_request(format!("the body could not be read: {error}"))),
     }
 }
 
@@ -156,18 +127,8 @@ impl Call {
         }
         // A read from the watch cache (resourceVersion=0) needs no etcd.
         let is_cached = !self.verb.is_write()
-            && self
-                .query
-                .get("resourceVersion")
-                .is_some_and(|version| version == "0");
-        if !is_cached
-            && self
-                .control
-                .store()
-                .quorum(|timeouts| timeouts.requests)
-                .await
-                .is_err()
-        {
+            && self.query.get("resourceVersion").is_some_and(|version| version == "0");
+        if !is_cached && self.control.store().quorum(|timeouts| timeouts.requests).await.is_err() {
             return Err(ApiStatus::internal("etcdserver: request timed out"));
         }
         if self.is_from_the_future() {
@@ -184,10 +145,8 @@ impl Call {
     }
 
     fn is_from_the_future(&self) -> bool {
-        let asked = self
-            .query
-            .get("resourceVersion")
-            .and_then(|version| version.parse::<u64>().ok());
+        let asked =
+            self.query.get("resourceVersion").and_then(|version| version.parse::<u64>().ok());
         !self.verb.is_write() && asked.is_some_and(|asked| asked > self.control.store().revision())
     }
 
@@ -221,10 +180,7 @@ impl Call {
         if self.query.contains_key("dryRun") {
             return Err(ApiStatus::bad_request("the stand-in does not know dryRun"));
         }
-        if !matches!(
-            self.content_type.split(';').next(),
-            Some("" | "application/json")
-        ) {
+        if !matches!(self.content_type.split(';').next(), Some("" | "application/json")) {
             let message = "the body of the request was in an unknown format - accepted media types include: application/json";
             return Err(ApiStatus::new(415, "UnsupportedMediaType", message));
         }
@@ -233,18 +189,11 @@ impl Call {
             Verb::Delete => {
                 let deleted = store.delete(target, &self.preconditions()?)?;
                 let name = target.name.as_deref().unwrap_or_default();
-                Ok(json_response(
-                    StatusCode::OK,
-                    &deletion(target.resource, name, &deleted),
-                ))
+                Ok(json_response(StatusCode::OK, &deletion(target.resource, name, &deleted)))
             }
             Verb::Update => {
                 let (object, created) = store.update(target, lease::decode(&self.body, target)?)?;
-                let code = if created {
-                    StatusCode::CREATED
-                } else {
-                    StatusCode::OK
-                };
+                let code = if created { StatusCode::CREATED } else { StatusCode::OK };
                 Ok(json_response(code, &object))
             }
             _ => {
@@ -269,10 +218,7 @@ impl Call {
         let options: Value = serde_json::from_slice(&self.body)
             .map_err(|error| ApiStatus::bad_request(format!("DeleteOptions: {error}")))?;
         let text = |key: &str| options["preconditions"][key].as_str().map(str::to_owned);
-        Ok(DeletePreconditions {
-            uid: text("uid"),
-            resource_version: text("resourceVersion"),
-        })
+        Ok(DeletePreconditions { uid: text("uid"), resource_version: text("resourceVersion") })
     }
 }
 

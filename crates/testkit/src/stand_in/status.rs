@@ -72,10 +72,8 @@ impl ApiStatus {
     }
 
     pub(super) fn conflict(resource: Resource, name: &str, why: &str) -> Self {
-        let message = format!(
-            "Operation cannot be fulfilled on {} \"{name}\": {why}",
-            resource.qualified()
-        );
+        let message =
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified());
         Self::new(409, "Conflict", message).with_details(details(resource, name))
     }
 
@@ -95,10 +93,8 @@ impl ApiStatus {
         name: &str,
         errors: &[FieldError],
     ) -> Self {
-        let texts: Vec<String> = errors
-            .iter()
-            .map(|error| format!("{}: {}", error.field, error.message))
-            .collect();
+        let texts: Vec<String> =
+            errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
         let text = match texts.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -114,12 +110,8 @@ impl ApiStatus {
         let mut details = details(resource, name);
         details["kind"] = kind.into();
         details["causes"] = causes.into();
-        Self::new(
-            422,
-            "Invalid",
-            format!("{qualified} \"{name}\" is invalid: {text}"),
-        )
-        .with_details(details)
+        Self::new(422, "Invalid", format!("{qualified} \"{name}\" is invalid: {text}"))
+            .with_details(details)
     }
 
     pub(super) fn unauthorised() -> Self {
@@ -145,40 +137,21 @@ impl ApiStatus {
     }
 
     pub(super) fn expired(asked: u64, current: u64) -> Self {
-        Self::new(
-            410,
-            "Expired",
-            format!("too old resource version: {asked} ({current})"),
-        )
+        Self::new(410, "Expired", format!("too old resource version: {asked} ({current})"))
     }
 
     /// What a test asked for by its HTTP status alone.
     pub(super) fn of_code(code: u16) -> Self {
         let (reason, message) = match code {
-            400 => (
-                "BadRequest",
-                "the server rejected our request for an unknown reason",
-            ),
+            400 => ("BadRequest", "the server rejected our request for an unknown reason"),
             401 => return Self::unauthorised(),
             403 => ("Forbidden", "forbidden"),
-            404 => (
-                "NotFound",
-                "the server could not find the requested resource",
-            ),
+            404 => ("NotFound", "the server could not find the requested resource"),
             409 => ("Conflict", "the server reported a conflict"),
             410 => ("Expired", "The provided continue parameter is too old"),
-            422 => (
-                "Invalid",
-                "the server rejected our request due to an error in our request",
-            ),
-            429 => (
-                "TooManyRequests",
-                "too many requests, please try again later",
-            ),
-            503 => (
-                "ServiceUnavailable",
-                "the server is currently unable to handle the request",
-            ),
+            422 => ("Invalid", "the server rejected our request due to an error in our request"),
+            429 => ("TooManyRequests", "too many requests, please try again later"),
+            503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
             504 => (
                 "Timeout",
                 "Timeout: request did not complete within requested timeout - context deadline exceeded",
@@ -194,20 +167,12 @@ impl ApiStatus {
 impl FieldError {
     pub(super) fn invalid(field: &str, value: &Value, detail: &str) -> Self {
         let message = format!("Invalid value: {value}: {detail}");
-        Self {
-            field: field.to_owned(),
-            reason: "FieldValueInvalid",
-            message,
-        }
+        Self { field: field.to_owned(), reason: "FieldValueInvalid", message }
     }
 
     pub(super) fn required(field: &str, detail: &str) -> Self {
         let message = format!("Required value: {detail}");
-        Self {
-            field: field.to_owned(),
-            reason: "FieldValueRequired",
-            message,
-        }
+        Self { field: field.to_owned(), reason: "FieldValueRequired", message }
     }
 }
 

@@ -76,13 +76,9 @@ impl Store {
     /// Makes an empty cluster with the namespaces that every cluster has.
     #[must_use]
     pub fn new() -> Self {
-        let shared = Shared {
-            state: Mutex::new(State::new()),
-            quorum_lost: watch::Sender::new(None),
-        };
-        Self {
-            shared: Arc::new(shared),
-        }
+        let shared =
+            Shared { state: Mutex::new(State::new()), quorum_lost: watch::Sender::new(None) };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The revision of the last change.
@@ -145,10 +141,7 @@ impl Store {
         for address in addresses {
             let endpoint = json!({"addresses": [address.ip()], "conditions": {"ready": true}});
             let key = (address.is_ipv4(), address.port());
-            match slices
-                .iter_mut()
-                .find(|(is_ipv4, port, _)| (*is_ipv4, *port) == key)
-            {
+            match slices.iter_mut().find(|(is_ipv4, port, _)| (*is_ipv4, *port) == key) {
                 Some((_, _, endpoints)) => endpoints.push(endpoint),
                 None => slices.push((key.0, key.1, vec![endpoint])),
             }
@@ -157,11 +150,7 @@ impl Store {
             let stale: Vec<Target> = state.targets(Resource::EndpointSlice, "default");
             let mut kept = Vec::new();
             for (index, (is_ipv4, port, endpoints)) in slices.into_iter().enumerate() {
-                let suffix = if index == 0 {
-                    String::new()
-                } else {
-                    format!("-{}", index + 1)
-                };
+                let suffix = if index == 0 { String::new() } else { format!("-{}", index + 1) };
                 let name = format!("kubernetes{suffix}");
                 let target = slice_target(&name);
                 state.put(&target, &name, slice(&name, is_ipv4, port, &endpoints));
@@ -178,10 +167,7 @@ impl Store {
     pub fn events(&self) -> Vec<Value> {
         self.locked(|state| {
             let objects = state.all_of(&[Resource::CoreEvent, Resource::Event]);
-            objects
-                .into_iter()
-                .map(|object| Value::clone(&object))
-                .collect()
+            objects.into_iter().map(|object| Value::clone(&object)).collect()
         })
     }
 
@@ -200,8 +186,7 @@ impl Store {
         self.shared.quorum_lost.send_replace(None);
     }
 
-    /// Waits until there is a quorum; `Err` with the time that it took when there was none for as
-    /// long as `of` says.
+    /// Waits until there is a quorum; `Err` when there was none for as long as `of` says.
     pub(super) async fn quorum(&self, of: impl Fn(QuorumTimeouts) -> Duration) -> Result<(), ()> {
         let mut lost = self.shared.quorum_lost.subscribe();
         let Some(timeouts) = *lost.borrow_and_update() else {
@@ -221,10 +206,7 @@ impl Store {
     pub(super) fn list(&self, target: &Target, selector: &Selector) -> (u64, Vec<Arc<Value>>) {
         self.locked(|state| {
             let objects = state.list(target.resource, &target.namespace, selector);
-            (
-                state.revision(),
-                objects.into_iter().map(|(_, object)| object).collect(),
-            )
+            (state.revision(), objects.into_iter().map(|(_, object)| object).collect())
         })
     }
 
@@ -289,13 +271,7 @@ impl Store {
     }
 
     fn locked<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(
-            &mut self
-                .shared
-                .state
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        work(&mut self.shared.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -104,14 +104,10 @@ impl ServerTls {
             })),
             None => builder.with_no_client_auth(),
         };
-        let mut config = builder
-            .with_single_cert(chain, key)
-            .context("use the serving certificate")?;
+        let mut config =
+            builder.with_single_cert(chain, key).context("use the serving certificate")?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
-            acceptor: TlsAcceptor::from(Arc::new(config)),
-            judge,
-        })
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), judge })
     }
 
     pub(super) fn acceptor(&self) -> &TlsAcceptor {
@@ -126,10 +122,7 @@ impl ServerTls {
         let Some((leaf, intermediates)) = certificates.and_then(<[_]>::split_first) else {
             return Peer::Anonymous;
         };
-        if judge
-            .verify_client_cert(leaf, intermediates, UnixTime::now())
-            .is_err()
-        {
+        if judge.verify_client_cert(leaf, intermediates, UnixTime::now()).is_err() {
             return Peer::Stranger;
         }
         let subject = subject(leaf).unwrap_or_default();
@@ -147,9 +140,7 @@ fn judge(
 ) -> anyhow::Result<Arc<dyn ClientCertVerifier>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
-        roots
-            .add(certificate.context("read the client CA")?)
-            .context("use the client CA")?;
+        roots.add(certificate.context("read the client CA")?).context("use the client CA")?;
     }
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
@@ -197,9 +188,7 @@ impl ClientCertVerifier for AnyCertificate {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -215,9 +204,7 @@ fn subject(certificate: &[u8]) -> Option<&[u8]> {
     for _ in 0..4 {
         rest = element(rest)?.2;
     }
-    element(rest)
-        .filter(|(tag, _, _)| *tag == SEQUENCE)
-        .map(|(_, subject, _)| subject)
+    element(rest).filter(|(tag, _, _)| *tag == SEQUENCE).map(|(_, subject, _)| subject)
 }
 
 /// Lists the values of one attribute in a subject.
@@ -246,12 +233,7 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         if bytes.len() > 2 {
             return None;
         }
-        (
-            bytes
-                .iter()
-                .fold(0, |length, byte| (length << 8) | usize::from(*byte)),
-            der,
-        )
+        (bytes.iter().fold(0, |length, byte| (length << 8) | usize::from(*byte)), der)
     };
     let (content, rest) = der.split_at_checked(length)?;
     Some((tag, content, rest))

@@ -71,27 +71,17 @@ pub(super) fn open(
     query: &Query,
 ) -> Result<Body, ApiStatus> {
     let version = resource_version(query).map_err(ApiStatus::internal)?;
-    let is_true = |key: &str| {
-        query
-            .get(key)
-            .is_some_and(|value| value == "true" || value == "1")
-    };
+    let is_true = |key: &str| query.get(key).is_some_and(|value| value == "true" || value == "1");
     let initial = is_true("sendInitialEvents");
-    let from = if version == 0 || initial {
-        WatchFrom::Present
-    } else {
-        WatchFrom::Revision(version)
-    };
+    let from =
+        if version == 0 || initial { WatchFrom::Present } else { WatchFrom::Revision(version) };
     let subscription = match control.store().watch(target, selector, from) {
         Ok(subscription) => subscription,
         Err(status) => return Ok(single_line(line("ERROR", &status.body))),
     };
-    let seconds = query
-        .get("timeoutSeconds")
-        .and_then(|text| text.parse().ok());
-    let timeout = seconds
-        .filter(|seconds| *seconds > 0)
-        .map_or(DEFAULT_TIMEOUT, Duration::from_secs);
+    let seconds = query.get("timeoutSeconds").and_then(|text| text.parse().ok());
+    let timeout =
+        seconds.filter(|seconds| *seconds > 0).map_or(DEFAULT_TIMEOUT, Duration::from_secs);
     let now = Instant::now();
     let Subscription { due, coming } = subscription;
     let watch = Watch {
@@ -100,10 +90,8 @@ pub(super) fn open(
         resource: target.resource,
         due,
         coming,
-        bookmarks: is_true("allowWatchBookmarks").then(|| Bookmarks {
-            next: now + BOOKMARK_INTERVAL,
-            initial,
-        }),
+        bookmarks: is_true("allowWatchBookmarks")
+            .then(|| Bookmarks { next: now + BOOKMARK_INTERVAL, initial }),
         // A day is as good as for ever, and cannot overflow.
         deadline: now + timeout.min(Duration::from_secs(86_400)),
         epoch: control.settings().watch_epoch,
@@ -149,10 +137,7 @@ impl Watch {
     }
 
     async fn wait(&mut self) -> Wake {
-        let bookmark = self
-            .bookmarks
-            .as_ref()
-            .map_or(self.deadline, |bookmarks| bookmarks.next);
+        let bookmark = self.bookmarks.as_ref().map_or(self.deadline, |bookmarks| bookmarks.next);
         let (deadline, epoch) = (self.deadline, self.epoch);
         tokio::select! {
             biased;

@@ -20,9 +20,7 @@ async fn get_with_token(bed: &Bed, token: &str) -> u16 {
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
         .body(Full::new(Bytes::new()))
         .unwrap();
-    read(client.sender.send_request(request).await.unwrap())
-        .await
-        .0
+    read(client.sender.send_request(request).await.unwrap()).await.0
 }
 
 #[tokio::test]
@@ -69,29 +67,16 @@ async fn access_can_be_taken_away() {
         (Auth::MastersOnly, 200, 403),
         (Auth::Forbidden, 403, 403),
         (Auth::Unauthorised, 401, 401),
-        (
-            Auth::ForbiddenResources(vec!["events".to_owned()]),
-            200,
-            200,
-        ),
+        (Auth::ForbiddenResources(vec!["events".to_owned()]), 200, 200),
     ] {
         bed.server.set_auth(auth.clone());
         assert_eq!(get_as(&bed, Who::Admin, LEASE).await.0, admin, "{auth:?}");
         assert_eq!(get_as(&bed, Who::Pintle, LEASE).await.0, pintle, "{auth:?}");
         let readyz = if auth == Auth::Unauthorised { 401 } else { 200 };
-        assert_eq!(
-            get_as(&bed, Who::Pintle, "/readyz").await.0,
-            readyz,
-            "{auth:?}"
-        );
+        assert_eq!(get_as(&bed, Who::Pintle, "/readyz").await.0, readyz, "{auth:?}");
     }
-    let (status, body) = bed
-        .call(
-            Method::POST,
-            EVENTS,
-            Some(&json!({"metadata": {"name": "a"}})),
-        )
-        .await;
+    let (status, body) =
+        bed.call(Method::POST, EVENTS, Some(&json!({"metadata": {"name": "a"}}))).await;
     assert_eq!((status, &body["reason"]), (403, &json!("Forbidden")));
     let message = body["message"].as_str().unwrap();
     assert!(
@@ -105,13 +90,7 @@ async fn access_can_be_taken_away() {
         &format!("{LEASES}?watch=1&fieldSelector=metadata.name%3Dpintle"),
     )
     .await;
-    assert!(
-        body["message"]
-            .as_str()
-            .unwrap()
-            .contains("\"pintle\" cannot watch"),
-        "{body}"
-    );
+    assert!(body["message"].as_str().unwrap().contains("\"pintle\" cannot watch"), "{body}");
 }
 
 #[tokio::test]
@@ -121,22 +100,13 @@ async fn readyz_names_what_fails() {
     assert_eq!(bed.get("/livez").await, (200, json!("ok")));
     let (_, verbose) = bed.get("/readyz?verbose").await;
     assert!(
-        verbose
-            .as_str()
-            .unwrap()
-            .ends_with("[+]shutdown ok\nreadyz check passed\n"),
+        verbose.as_str().unwrap().ends_with("[+]shutdown ok\nreadyz check passed\n"),
         "{verbose}"
     );
     for (readyz, line) in [
         (Readyz::Shutdown, "[+]etcd ok\n"),
-        (
-            Readyz::Shutdown,
-            "[-]shutdown failed: reason withheld\nreadyz check failed\n",
-        ),
-        (
-            Readyz::Failing(vec!["etcd".to_owned()]),
-            "[-]etcd failed: reason withheld\n",
-        ),
+        (Readyz::Shutdown, "[-]shutdown failed: reason withheld\nreadyz check failed\n"),
+        (Readyz::Failing(vec!["etcd".to_owned()]), "[-]etcd failed: reason withheld\n"),
         (
             Readyz::Failing(vec!["poststarthook/x".to_owned()]),
             "[-]poststarthook/x failed: reason withheld\n",
@@ -149,9 +119,6 @@ async fn readyz_names_what_fails() {
         assert_eq!(bed.get("/livez").await.0, 200);
     }
     bed.server.set_readyz(Readyz::Hang);
-    bed.client(Who::Admin)
-        .await
-        .assert_silent(Method::GET, "/readyz", None)
-        .await;
+    bed.client(Who::Admin).await.assert_silent(Method::GET, "/readyz", None).await;
     assert_eq!(bed.get("/livez").await.0, 200);
 }

@@ -83,10 +83,7 @@ pub(crate) fn held_by(lease: &Value, holder: &str) -> Value {
 
 impl Pki {
     pub(crate) fn new() -> Self {
-        Self {
-            ca: authority("kubernetes"),
-            other_ca: authority("other"),
-        }
+        Self { ca: authority("kubernetes"), other_ca: authority("other") }
     }
 
     pub(crate) fn server(&self) -> TlsIdentity {
@@ -111,12 +108,7 @@ impl Pki {
             Who::Nobody => return builder.with_no_client_auth(),
             Who::Admin => issue(&self.ca, "kubernetes-admin", Some("system:masters"), &[]),
             Who::Pintle => issue(&self.ca, "pintle", None, &[]),
-            Who::Stranger => issue(
-                &self.other_ca,
-                "kubernetes-admin",
-                Some("system:masters"),
-                &[],
-            ),
+            Who::Stranger => issue(&self.other_ca, "kubernetes-admin", Some("system:masters"), &[]),
         };
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
@@ -140,9 +132,7 @@ fn issue(
     let mut params = CertificateParams::new(names).unwrap();
     params.distinguished_name.push(DnType::CommonName, user);
     if let Some(group) = group {
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, group);
+        params.distinguished_name.push(DnType::OrganizationName, group);
     }
     params.extended_key_usages = match names {
         [] => vec![ExtendedKeyUsagePurpose::ClientAuth],
@@ -171,9 +161,7 @@ impl Bed {
     }
 
     pub(crate) async fn client_of(&self, server: &StandIn, who: Who) -> Client {
-        Client::connect(server.address(), self.pki.client(who))
-            .await
-            .unwrap()
+        Client::connect(server.address(), self.pki.client(who)).await.unwrap()
     }
 
     /// One request of the administrator on a connection of its own.
@@ -198,19 +186,14 @@ impl Bed {
     }
 
     pub(crate) async fn watch(&self, query: &str) -> Watch {
-        self.watch_on(&self.server, &format!("{LEASES}?watch=true&{query}"))
-            .await
+        self.watch_on(&self.server, &format!("{LEASES}?watch=true&{query}")).await
     }
 
     pub(crate) async fn watch_on(&self, server: &StandIn, path: &str) -> Watch {
         let mut client = self.client_of(server, Who::Admin).await;
         let response = client.send(Method::GET, path, None).await.unwrap();
         assert_eq!(response.status(), 200);
-        Watch {
-            response,
-            buffered: Vec::new(),
-            _sender: client.sender,
-        }
+        Watch { response, buffered: Vec::new(), _sender: client.sender }
     }
 }
 
@@ -221,12 +204,9 @@ impl Client {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let name = ServerName::try_from("kubernetes").unwrap();
-        let stream = TlsConnector::from(Arc::new(tls))
-            .connect(name, stream)
-            .await?;
-        let (sender, connection) = handshake(TokioIo::new(stream))
-            .await
-            .map_err(std::io::Error::other)?;
+        let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await?;
+        let (sender, connection) =
+            handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
         tokio::spawn(connection);
         Ok(Self { sender })
     }
@@ -271,10 +251,7 @@ pub(crate) async fn read(response: Response<Incoming>) -> (u16, Value) {
     let status = response.status().as_u16();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    (
-        status,
-        serde_json::from_str(&text).unwrap_or(Value::String(text)),
-    )
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
 // === impl Watch ===
@@ -282,9 +259,7 @@ pub(crate) async fn read(response: Response<Incoming>) -> (u16, Value) {
 impl Watch {
     /// The next event; `None` when the watch has ended in good order.
     pub(crate) async fn next(&mut self) -> Option<Value> {
-        timeout(SOON, self.line())
-            .await
-            .expect("an event or the end of the watch")
+        timeout(SOON, self.line()).await.expect("an event or the end of the watch")
     }
 
     pub(crate) async fn assert_silent(&mut self) {
@@ -296,10 +271,7 @@ impl Watch {
     pub(crate) async fn next_holder(&mut self) -> (String, String) {
         let event = self.next().await.expect("an event");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        (
-            text(&event["type"]),
-            text(&event["object"]["spec"]["holderIdentity"]),
-        )
+        (text(&event["type"]), text(&event["object"]["spec"]["holderIdentity"]))
     }
 
     async fn line(&mut self) -> Option<Value> {
@@ -309,8 +281,7 @@ impl Watch {
                 return Some(serde_json::from_slice(&line).unwrap());
             }
             let frame = self.response.body_mut().frame().await?;
-            self.buffered
-                .extend_from_slice(frame.unwrap().data_ref().unwrap());
+            self.buffered.extend_from_slice(frame.unwrap().data_ref().unwrap());
         }
     }
 }

@@ -53,17 +53,11 @@ async fn a_lost_answer_is_a_write_and_a_hung_write_is_none() {
     let stored = bed.stored().await;
     bed.server.set_writes(Behaviour::Hang);
     let write = held_by(&stored, "cp-2");
-    bed.client(Who::Admin)
-        .await
-        .assert_silent(Method::PUT, LEASE, Some(&write))
-        .await;
+    bed.client(Who::Admin).await.assert_silent(Method::PUT, LEASE, Some(&write)).await;
     assert_eq!(holder(&bed), "cp-1");
     assert_eq!(bed.server.requests().last().unwrap().status, None);
     bed.server.set_writes(Behaviour::DropAnswer);
-    bed.client(Who::Admin)
-        .await
-        .assert_silent(Method::PUT, LEASE, Some(&write))
-        .await;
+    bed.client(Who::Admin).await.assert_silent(Method::PUT, LEASE, Some(&write)).await;
     assert_eq!(holder(&bed), "cp-2");
 }
 
@@ -78,9 +72,7 @@ async fn a_status_can_be_asked_for() {
         (503, "ServiceUnavailable"),
     ] {
         bed.server.set_writes(Behaviour::Status(code));
-        let (status, body) = bed
-            .call(Method::PUT, LEASE, Some(&held_by(&stored, "cp-2")))
-            .await;
+        let (status, body) = bed.call(Method::PUT, LEASE, Some(&held_by(&stored, "cp-2"))).await;
         assert_eq!((status, &body["reason"]), (code, &json!(reason)));
     }
     assert_eq!(holder(&bed), "cp-1");
@@ -94,41 +86,26 @@ async fn without_quorum_what_needs_etcd_hangs_and_then_fails() {
     let bed = Bed::new();
     let other = bed.another();
     let stored = bed.stored().await;
-    bed.store.lose_quorum(QuorumTimeouts {
-        readyz: LATE,
-        livez: LATE,
-        requests: LATE,
-    });
+    bed.store.lose_quorum(QuorumTimeouts { readyz: LATE, livez: LATE, requests: LATE });
     let start = Instant::now();
     let mut on_other = bed.client_of(&other, Who::Admin).await;
     let write = held_by(&stored, "cp-2");
     let (put, get, cached, readyz, livez) = tokio::join!(
         on_other.call(Method::PUT, LEASE, Some(&write)),
         bed.get(LEASE),
-        async {
-            (
-                bed.get(&format!("{LEASE}?resourceVersion=0")).await,
-                start.elapsed(),
-            )
-        },
+        async { (bed.get(&format!("{LEASE}?resourceVersion=0")).await, start.elapsed(),) },
         bed.get("/readyz"),
         bed.get("/livez"),
     );
     assert!(start.elapsed() >= LATE);
     for (status, body) in [put, get] {
-        assert_eq!(
-            (status, &body["message"]),
-            (500, &json!("etcdserver: request timed out"))
-        );
+        assert_eq!((status, &body["message"]), (500, &json!("etcdserver: request timed out")));
     }
     assert_eq!(cached.0.0, 200);
     assert!(cached.1 < LATE, "the watch cache needs no etcd");
     assert_eq!((readyz.0, livez.0), (500, 500));
     let body = readyz.1.as_str().unwrap();
-    assert!(
-        body.contains("[-]etcd failed") && body.contains("[-]etcd-readiness failed"),
-        "{body}"
-    );
+    assert!(body.contains("[-]etcd failed") && body.contains("[-]etcd-readiness failed"), "{body}");
     assert_eq!(holder(&bed), "cp-1");
 
     bed.store.lose_quorum(QuorumTimeouts::default());

@@ -11,11 +11,7 @@ const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslice
 const FOREIGN_UID: &str = "11111111-1111-4111-8111-111111111111";
 
 fn version(object: &Value) -> u64 {
-    object["metadata"]["resourceVersion"]
-        .as_str()
-        .unwrap()
-        .parse()
-        .unwrap()
+    object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
 }
 
 async fn put(bed: &Bed, lease: &Value) -> (u16, Value) {
@@ -25,19 +21,12 @@ async fn put(bed: &Bed, lease: &Value) -> (u16, Value) {
 #[track_caller]
 fn assert_status(answer: &(u16, Value), code: u16, reason: &str, message: &str) {
     let (status, body) = answer;
-    assert_eq!(
-        (*status, body["reason"].as_str().unwrap_or_default()),
-        (code, reason),
-        "{body}"
-    );
+    assert_eq!((*status, body["reason"].as_str().unwrap_or_default()), (code, reason), "{body}");
     assert_eq!(body["kind"], "Status");
     assert_eq!(body["apiVersion"], "v1");
     assert_eq!(body["status"], "Failure");
     assert_eq!(body["code"], code);
-    assert!(
-        body["message"].as_str().unwrap().contains(message),
-        "{body}"
-    );
+    assert!(body["message"].as_str().unwrap().contains(message), "{body}");
 }
 
 #[tokio::test]
@@ -57,34 +46,18 @@ async fn a_lease_is_created_read_listed_and_deleted() {
     wanted["spec"]["unknown"] = 1.into();
     let (status, created) = bed.call(Method::POST, LEASES, Some(&wanted)).await;
     assert_eq!(status, 201);
-    assert_eq!(
-        created["metadata"]["annotations"],
-        wanted["metadata"]["annotations"]
-    );
-    assert_eq!(
-        created["spec"],
-        lease()["spec"],
-        "exactly what the server's type has"
-    );
+    assert_eq!(created["metadata"]["annotations"], wanted["metadata"]["annotations"]);
+    assert_eq!(created["spec"], lease()["spec"], "exactly what the server's type has");
     assert_ne!(created["metadata"]["uid"], FOREIGN_UID);
     assert_eq!(created["metadata"]["uid"].as_str().unwrap().len(), 36);
-    assert!(
-        created["metadata"]["creationTimestamp"]
-            .as_str()
-            .unwrap()
-            .ends_with('Z')
-    );
+    assert!(created["metadata"]["creationTimestamp"].as_str().unwrap().ends_with('Z'));
     assert_eq!(bed.get(LEASE).await, (200, created.clone()));
 
-    let (status, list) = bed
-        .get(&format!("{LEASES}?fieldSelector=metadata.name%3Dpintle"))
-        .await;
+    let (status, list) = bed.get(&format!("{LEASES}?fieldSelector=metadata.name%3Dpintle")).await;
     assert_eq!((status, &list["kind"]), (200, &json!("LeaseList")));
     assert_eq!(list["items"][0]["metadata"], created["metadata"]);
     assert_eq!(version(&list), bed.store.revision());
-    let (_, list) = bed
-        .get(&format!("{LEASES}?fieldSelector=metadata.name%3Dother"))
-        .await;
+    let (_, list) = bed.get(&format!("{LEASES}?fieldSelector=metadata.name%3Dother")).await;
     assert_eq!(list["items"], json!([]));
 
     let again = bed.call(Method::POST, LEASES, Some(&lease())).await;
@@ -92,12 +65,7 @@ async fn a_lease_is_created_read_listed_and_deleted() {
     let (status, deleted) = bed.call(Method::DELETE, LEASE, None).await;
     assert_eq!((status, &deleted["status"]), (200, &json!("Success")));
     assert_eq!(deleted["details"]["uid"], created["metadata"]["uid"]);
-    assert_status(
-        &bed.call(Method::DELETE, LEASE, None).await,
-        404,
-        "NotFound",
-        "not found",
-    );
+    assert_status(&bed.call(Method::DELETE, LEASE, None).await, 404, "NotFound", "not found");
 }
 
 #[tokio::test]
@@ -142,12 +110,7 @@ async fn a_put_to_nothing_creates_unless_it_carries_a_uid() {
     let mut old = lease();
     old["metadata"]["uid"] = FOREIGN_UID.into();
     old["metadata"]["resourceVersion"] = "5".into();
-    assert_status(
-        &put(&bed, &old).await,
-        409,
-        "Conflict",
-        "UID in object meta: ",
-    );
+    assert_status(&put(&bed, &old).await, 409, "Conflict", "UID in object meta: ");
     assert_eq!(bed.store.lease("kube-system", "pintle"), None);
 
     old["metadata"].as_object_mut().unwrap().remove("uid");
@@ -182,36 +145,16 @@ async fn invalid_leases_are_refused() {
             "Invalid",
             "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0",
         ),
-        (
-            with("leaseTransitions", json!(-1)),
-            422,
-            "Invalid",
-            "must be greater than or equal to 0",
-        ),
+        (with("leaseTransitions", json!(-1)), 422, "Invalid", "must be greater than or equal to 0"),
         (
             with("leaseDurationSeconds", json!(2_147_483_648_u64)),
             400,
             "BadRequest",
             "of type int32",
         ),
-        (
-            with("leaseDurationSeconds", json!("3")),
-            400,
-            "BadRequest",
-            "cannot unmarshal string",
-        ),
-        (
-            with("holderIdentity", json!(["cp-1"])),
-            400,
-            "BadRequest",
-            "of type string",
-        ),
-        (
-            with("renewTime", json!("2026-01-01T00:00:00Z")),
-            400,
-            "BadRequest",
-            "parsing time",
-        ),
+        (with("leaseDurationSeconds", json!("3")), 400, "BadRequest", "cannot unmarshal string"),
+        (with("holderIdentity", json!(["cp-1"])), 400, "BadRequest", "of type string"),
+        (with("renewTime", json!("2026-01-01T00:00:00Z")), 400, "BadRequest", "parsing time"),
         (json!([1]), 400, "BadRequest", "must be of type Lease"),
     ] {
         assert_status(&put(&bed, &lease).await, code, reason, message);
@@ -226,19 +169,9 @@ async fn invalid_leases_are_refused() {
     );
     let mut garbage = stored.clone();
     garbage["metadata"]["annotations"] = json!({"a": "x".repeat(300_000)});
-    assert_status(
-        &put(&bed, &garbage).await,
-        422,
-        "Invalid",
-        "may not be more than 262144 bytes",
-    );
+    assert_status(&put(&bed, &garbage).await, 422, "Invalid", "may not be more than 262144 bytes");
     garbage["metadata"]["annotations"] = json!({"a": "x".repeat(2_000_000)});
-    assert_status(
-        &put(&bed, &garbage).await,
-        413,
-        "RequestEntityTooLarge",
-        "too large",
-    );
+    assert_status(&put(&bed, &garbage).await, 413, "RequestEntityTooLarge", "too large");
     assert_eq!(bed.store.lease("kube-system", "pintle"), Some(stored));
 }
 
@@ -247,22 +180,10 @@ async fn a_delete_keeps_to_its_preconditions() {
     let bed = Bed::new();
     let stored = bed.stored().await;
     let options = |uid: &Value| json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}});
-    let refused = bed
-        .call(Method::DELETE, LEASE, Some(&options(&json!(FOREIGN_UID))))
-        .await;
-    assert_status(
-        &refused,
-        409,
-        "Conflict",
-        "does not match the UID in record",
-    );
-    let (status, _) = bed
-        .call(
-            Method::DELETE,
-            LEASE,
-            Some(&options(&stored["metadata"]["uid"])),
-        )
-        .await;
+    let refused = bed.call(Method::DELETE, LEASE, Some(&options(&json!(FOREIGN_UID)))).await;
+    assert_status(&refused, 409, "Conflict", "does not match the UID in record");
+    let (status, _) =
+        bed.call(Method::DELETE, LEASE, Some(&options(&stored["metadata"]["uid"]))).await;
     assert_eq!(status, 200);
 }
 
@@ -272,13 +193,8 @@ async fn servers_on_one_store_are_one_cluster() {
     let other = bed.another();
     let stored = bed.stored().await;
     let mut client = bed.client_of(&other, crate::bed::Who::Admin).await;
-    assert_eq!(
-        client.call(Method::GET, LEASE, None).await,
-        (200, stored.clone())
-    );
-    let (status, updated) = client
-        .call(Method::PUT, LEASE, Some(&held_by(&stored, "cp-2")))
-        .await;
+    assert_eq!(client.call(Method::GET, LEASE, None).await, (200, stored.clone()));
+    let (status, updated) = client.call(Method::PUT, LEASE, Some(&held_by(&stored, "cp-2"))).await;
     assert_eq!(status, 200);
     assert_eq!(bed.get(LEASE).await, (200, updated));
 }
@@ -316,13 +232,8 @@ async fn events_are_accepted_and_bounded() {
     assert_eq!(events.len(), 256);
     assert!(events.iter().all(|event| event["reason"] == "VipAcquired"));
     let new_style = "/apis/events.k8s.io/v1/namespaces/kube-system/events";
-    assert_eq!(
-        client.call(Method::POST, new_style, Some(&event)).await.0,
-        201
-    );
-    let nowhere = client
-        .call(Method::POST, "/api/v1/namespaces/nope/events", Some(&event))
-        .await;
+    assert_eq!(client.call(Method::POST, new_style, Some(&event)).await.0, 201);
+    let nowhere = client.call(Method::POST, "/api/v1/namespaces/nope/events", Some(&event)).await;
     assert_status(&nowhere, 404, "NotFound", "namespaces \"nope\" not found");
 }
 
@@ -332,11 +243,8 @@ async fn endpoint_slices_name_the_api_servers() {
     bed.store.set_api_servers(
         &["192.0.2.1:6443", "192.0.2.2:6443", "[2001:db8::1]:6443"].map(|a| a.parse().unwrap()),
     );
-    let (status, list) = bed
-        .get(&format!(
-            "{SLICES}?labelSelector=kubernetes.io%2Fservice-name%3Dkubernetes"
-        ))
-        .await;
+    let (status, list) =
+        bed.get(&format!("{SLICES}?labelSelector=kubernetes.io%2Fservice-name%3Dkubernetes")).await;
     assert_eq!((status, &list["kind"]), (200, &json!("EndpointSliceList")));
     let slices = list["items"].as_array().unwrap();
     assert_eq!(slices.len(), 2);
@@ -345,23 +253,16 @@ async fn endpoint_slices_name_the_api_servers() {
         slices[0]["endpoints"][1],
         json!({"addresses": ["192.0.2.2"], "conditions": {"ready": true}})
     );
-    assert_eq!(
-        slices[0]["ports"],
-        json!([{"name": "https", "port": 6443, "protocol": "TCP"}])
-    );
+    assert_eq!(slices[0]["ports"], json!([{"name": "https", "port": 6443, "protocol": "TCP"}]));
     assert_eq!(slices[1]["addressType"], "IPv6");
-    let (_, none) = bed
-        .get(&format!(
-            "{SLICES}?labelSelector=kubernetes.io%2Fservice-name%3Dx"
-        ))
-        .await;
+    let (_, none) =
+        bed.get(&format!("{SLICES}?labelSelector=kubernetes.io%2Fservice-name%3Dx")).await;
     assert_eq!(none["items"], json!([]));
 
     let version = list["metadata"]["resourceVersion"].as_str().unwrap();
     let path = format!("{SLICES}?watch=true&resourceVersion={version}");
     let mut watch = bed.watch_on(&bed.server, &path).await;
-    bed.store
-        .set_api_servers(&["192.0.2.2:6443".parse().unwrap()]);
+    bed.store.set_api_servers(&["192.0.2.2:6443".parse().unwrap()]);
     let event = watch.next().await.unwrap();
     assert_eq!(event["type"], "MODIFIED");
     assert_eq!(event["object"]["endpoints"].as_array().unwrap().len(), 1);
@@ -376,10 +277,7 @@ async fn requests_are_logged_and_counted() {
     bed.get("/readyz").await;
     let _watch = bed.watch("fieldSelector=metadata.name%3Dpintle").await;
     let requests = bed.server.requests();
-    let seen: Vec<_> = requests
-        .iter()
-        .map(|request| (request.verb, request.status))
-        .collect();
+    let seen: Vec<_> = requests.iter().map(|request| (request.verb, request.status)).collect();
     assert_eq!(
         seen,
         [
@@ -393,13 +291,7 @@ async fn requests_are_logged_and_counted() {
     assert!(requests.is_sorted_by_key(|request| request.at));
     let counts = bed.server.request_counts();
     assert_eq!(
-        (
-            counts.reads,
-            counts.writes,
-            counts.watches,
-            counts.paths,
-            counts.leases
-        ),
+        (counts.reads, counts.writes, counts.watches, counts.paths, counts.leases),
         (1, 1, 1, 1, 3)
     );
     bed.server.clear_requests();
@@ -411,21 +303,9 @@ async fn requests_are_logged_and_counted() {
 async fn what_does_not_exist_is_not_found() {
     let bed = Bed::new();
     assert_eq!(bed.get("/nope").await, (404, json!("404 page not found\n")));
-    let unknown = bed
-        .get("/apis/coordination.k8s.io/v1/namespaces/kube-system/nopes")
-        .await;
-    assert_status(
-        &unknown,
-        404,
-        "NotFound",
-        "the server could not find the requested resource",
-    );
+    let unknown = bed.get("/apis/coordination.k8s.io/v1/namespaces/kube-system/nopes").await;
+    assert_status(&unknown, 404, "NotFound", "the server could not find the requested resource");
     let patch = bed.call(Method::PATCH, LEASE, Some(&json!({}))).await;
-    assert_status(
-        &patch,
-        405,
-        "MethodNotAllowed",
-        "does not allow this method",
-    );
+    assert_status(&patch, 405, "MethodNotAllowed", "does not allow this method");
     assert_eq!(bed.get("/version").await.1["gitVersion"], "v1.35.4");
 }

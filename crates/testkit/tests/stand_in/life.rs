@@ -14,10 +14,13 @@ use tokio::time::{sleep, timeout};
 use crate::bed::{Bed, Client, LEASE, LEASES, Pki, SILENCE, SOON, Who, held_by, loopback};
 
 async fn assert_refused(address: SocketAddr) {
-    let error = TcpStream::connect(address)
-        .await
-        .expect_err("the port refuses");
+    let error = TcpStream::connect(address).await.expect_err("the port refuses");
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+}
+
+async fn read_error(stream: &mut TcpStream) -> std::io::Error {
+    let read = timeout(SOON, stream.read(&mut [0; 1])).await;
+    read.expect("an end of the connection").unwrap_err()
 }
 
 async fn until_connections(server: &StandIn, count: usize) {
@@ -49,12 +52,11 @@ async fn a_frozen_server_completes_tcp_and_nothing_else() {
     let tcp = timeout(SILENCE, TcpStream::connect(bed.server.address())).await;
     tcp.expect("TCP alone connects").unwrap();
     let write = held_by(&stored, "cp-2");
+    let arrived = bed.server.requests().len();
     let (answer, ()) = tokio::join!(kept.call(Method::PUT, LEASE, Some(&write)), async {
         sleep(SILENCE).await;
-        assert_eq!(
-            bed.store.lease("kube-system", "pintle"),
-            Some(stored.clone())
-        );
+        assert_eq!(bed.server.requests().len(), arrived, "nothing is read");
+        assert_eq!(bed.store.lease("kube-system", "pintle"), Some(stored.clone()));
         bed.server.hang_all(false);
     });
     assert_eq!(answer.0, 200, "what waited is served after the thaw");
@@ -72,13 +74,24 @@ async fn a_frozen_server_applies_nothing_that_it_had_read_before() {
         sleep(SILENCE / 3).await;
         bed.server.hang_all(true);
         sleep(SILENCE * 2).await;
-        assert_eq!(
-            bed.store.lease("kube-system", "pintle"),
-            Some(stored.clone())
-        );
+        assert_eq!(bed.store.lease("kube-system", "pintle"), Some(stored.clone()));
         bed.server.hang_all(false);
     });
     assert_eq!(answer.0, 200);
+}
+
+#[tokio::test]
+async fn a_frozen_server_sends_no_answer_that_it_had_ready() {
+    let bed = Bed::new();
+    bed.stored().await;
+    bed.server.set_reads(Behaviour::DelayAnswer(SILENCE / 2));
+    let mut client = bed.client(Who::Admin).await;
+    let mut answer = std::pin::pin!(client.call(Method::GET, LEASE, None));
+    assert!(timeout(SILENCE / 6, &mut answer).await.is_err());
+    bed.server.hang_all(true);
+    assert!(timeout(SILENCE * 2, &mut answer).await.is_err());
+    bed.server.hang_all(false);
+    assert_eq!(answer.await.0, 200);
 }
 
 #[tokio::test]
@@ -102,7 +115,7 @@ async fn a_killed_server_resets_refuses_and_comes_back() {
             assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
         });
         assert!(answer.is_err());
-        let error = connection.read(&mut [0; 1]).await.unwrap_err();
+        let error = read_error(&mut connection).await;
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         sleep(SILENCE * 2).await;
         assert_eq!(bed.store.lease("kube-system", "pintle"), Some(stored));
@@ -136,10 +149,7 @@ async fn the_backlog_of_a_frozen_server_is_reset_by_a_kill() {
     assert!(bed.server.connections() <= 1);
     bed.server.kill();
     for mut stream in waiting {
-        assert_eq!(
-            stream.read(&mut [0; 1]).await.unwrap_err().kind(),
-            ErrorKind::ConnectionReset
-        );
+        assert_eq!(read_error(&mut stream).await.kind(), ErrorKind::ConnectionReset);
     }
 }
 
@@ -154,10 +164,7 @@ async fn a_draining_server_says_so_first_and_refuses_later() {
     bed.server.drain(SILENCE * 2);
     let (status, body) = bed.get("/readyz").await;
     assert_eq!(status, 500);
-    assert!(
-        body.as_str().unwrap().contains("[-]shutdown failed"),
-        "{body}"
-    );
+    assert!(body.as_str().unwrap().contains("[-]shutdown failed"), "{body}");
     assert_eq!(bed.get("/livez").await.0, 200);
     assert_eq!(bed.get(LEASE).await.0, 200, "all else is served");
     assert_eq!(idle.call(Method::GET, LEASE, None).await.0, 200);
@@ -165,11 +172,9 @@ async fn a_draining_server_says_so_first_and_refuses_later() {
     let mut busy = bed.client(Who::Admin).await;
     let under_way = busy.call(Method::GET, LEASE, None);
     let ((status, _), ()) = tokio::join!(under_way, async {
-        timeout(SOON, async {
-            while TcpStream::connect(bed.server.address()).await.is_ok() {}
-        })
-        .await
-        .unwrap();
+        timeout(SOON, async { while TcpStream::connect(bed.server.address()).await.is_ok() {} })
+            .await
+            .unwrap();
         let closed = async {
             while !idle.sender.is_closed() {
                 sleep(Duration::from_millis(1)).await;
@@ -180,11 +185,7 @@ async fn a_draining_server_says_so_first_and_refuses_later() {
     assert_eq!(status, 200, "what is under way is answered");
     assert_refused(bed.server.address()).await;
     assert!(bed.store.delete_lease("kube-system", "pintle"));
-    assert_eq!(
-        watch.next().await.unwrap()["type"],
-        "DELETED",
-        "watches go on"
-    );
+    assert_eq!(watch.next().await.unwrap()["type"], "DELETED", "watches go on");
     bed.server.restart().unwrap();
     bed.server.set_reads(Behaviour::Normal);
     assert_eq!(bed.get("/readyz").await.0, 200);
@@ -230,10 +231,7 @@ async fn connections_are_bounded() {
     }
     let mut surplus = TcpStream::connect(bed.server.address()).await.unwrap();
     let read = timeout(SOON, surplus.read(&mut [0; 1])).await.unwrap();
-    assert!(
-        matches!(read, Ok(0) | Err(_)),
-        "the surplus one is closed: {read:?}"
-    );
+    assert!(matches!(read, Ok(0) | Err(_)), "the surplus one is closed: {read:?}");
     assert_eq!(bed.server.connections(), 256);
 }
 
@@ -256,10 +254,7 @@ async fn a_server_on_a_thread_of_its_own_lives_in_its_namespace() {
     let server = StandIn::start_on_thread(Some(&name), address, store, &pki.server()).unwrap();
     let reachable = || connects_inside(&name, address);
     assert!(reachable());
-    assert!(
-        TcpStream::connect(address).await.is_err(),
-        "not in the caller's namespace"
-    );
+    assert!(TcpStream::connect(address).await.is_err(), "not in the caller's namespace");
     server.kill();
     assert!(!reachable());
     server.restart().unwrap();
@@ -268,19 +263,13 @@ async fn a_server_on_a_thread_of_its_own_lives_in_its_namespace() {
     assert!(!reachable());
 
     let here = StandIn::start_on_thread(None, loopback(), Store::new(), &pki.server()).unwrap();
-    let mut client = Client::connect(here.address(), pki.client(Who::Admin))
-        .await
-        .unwrap();
-    let (status, _) = client
-        .call(Method::POST, LEASES, Some(&crate::bed::lease()))
-        .await;
+    let mut client = Client::connect(here.address(), pki.client(Who::Admin)).await.unwrap();
+    let (status, _) = client.call(Method::POST, LEASES, Some(&crate::bed::lease())).await;
     assert_eq!(status, 201);
     here.kill();
     assert_refused(here.address()).await;
     here.restart().unwrap();
-    let mut client = Client::connect(here.address(), pki.client(Who::Admin))
-        .await
-        .unwrap();
+    let mut client = Client::connect(here.address(), pki.client(Who::Admin)).await.unwrap();
     assert_eq!(client.call(Method::GET, LEASE, None).await.0, 200);
 }
 
@@ -309,10 +298,5 @@ fn ip(arguments: &[&str]) {
 fn connects_inside(name: &str, address: SocketAddr) -> bool {
     let script = format!("exec 3<>/dev/tcp/{}/{}", address.ip(), address.port());
     let inside = ["netns", "exec", name, "bash", "-c", &script];
-    Command::new("ip")
-        .args(inside)
-        .output()
-        .unwrap()
-        .status
-        .success()
+    Command::new("ip").args(inside).output().unwrap().status.success()
 }

@@ -74,11 +74,7 @@ struct Watcher {
 
 impl History {
     pub(super) fn new(revision: u64) -> Self {
-        Self {
-            changes: VecDeque::new(),
-            compacted: revision,
-            watchers: Vec::new(),
-        }
+        Self { changes: VecDeque::new(), compacted: revision, watchers: Vec::new() }
     }
 
     pub(super) fn record(&mut self, change: Change) {
@@ -130,11 +126,7 @@ impl History {
             after,
             queue,
         };
-        let missed = self
-            .changes
-            .iter()
-            .filter(|change| watcher.wants(change))
-            .map(Arc::clone);
+        let missed = self.changes.iter().filter(|change| watcher.wants(change)).map(Arc::clone);
         let due = match from {
             WatchFrom::Present => present.into(),
             WatchFrom::Revision(_) => missed.collect(),

@@ -83,10 +83,8 @@ impl State {
     }
 
     pub(super) fn all_of(&self, resources: &[Resource]) -> Vec<Arc<Value>> {
-        let wanted = self
-            .objects
-            .iter()
-            .filter(|((resource, _, _), _)| resources.contains(resource));
+        let wanted =
+            self.objects.iter().filter(|((resource, _, _), _)| resources.contains(resource));
         wanted.map(|(_, object)| Arc::clone(object)).collect()
     }
 
@@ -104,22 +102,13 @@ impl State {
         self.revision += 1;
         if let Some(metadata) = object["metadata"].as_object_mut() {
             let inherited = |key: &str| stored.map(|stored| stored["metadata"][key].clone());
-            metadata
-                .entry("uid")
-                .or_insert_with(|| inherited("uid").unwrap_or_else(random_uid));
+            metadata.entry("uid").or_insert_with(|| inherited("uid").unwrap_or_else(random_uid));
             metadata
                 .entry("creationTimestamp")
                 .or_insert_with(|| inherited("creationTimestamp").unwrap_or_else(now));
-            metadata.insert(
-                "resourceVersion".to_owned(),
-                self.revision.to_string().into(),
-            );
+            metadata.insert("resourceVersion".to_owned(), self.revision.to_string().into());
         }
-        let kind = if stored.is_some() {
-            ChangeKind::Modified
-        } else {
-            ChangeKind::Added
-        };
+        let kind = if stored.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
         let object = Arc::new(object);
         self.objects.insert(place.clone(), Arc::clone(&object));
         self.record(kind, place, Arc::clone(&object));
@@ -177,14 +166,9 @@ impl State {
         if !matches!(resource, Resource::CoreEvent | Resource::Event) {
             return;
         }
-        let events = self
-            .objects
-            .iter()
-            .filter(|((kind, _, _), _)| *kind == resource);
+        let events = self.objects.iter().filter(|((kind, _, _), _)| *kind == resource);
         let by_age = events.map(|(place, event)| {
-            let revision = event["metadata"]["resourceVersion"]
-                .as_str()
-                .unwrap_or_default();
+            let revision = event["metadata"]["resourceVersion"].as_str().unwrap_or_default();
             (revision.parse::<u64>().unwrap_or_default(), place.clone())
         });
         let by_age: BTreeMap<u64, Place> = by_age.collect();
@@ -207,11 +191,7 @@ pub(super) fn random_suffix() -> String {
 }
 
 fn place(target: &Target) -> Place {
-    (
-        target.resource,
-        target.namespace.clone(),
-        target.name.clone().unwrap_or_default(),
-    )
+    (target.resource, target.namespace.clone(), target.name.clone().unwrap_or_default())
 }
 
 /// A version 4 UUID (RFC 9562 section 5.4).
@@ -229,10 +209,7 @@ fn random_uid() -> Value {
 }
 
 fn now() -> Value {
-    Timestamp::now()
-        .strftime("%Y-%m-%dT%H:%M:%SZ")
-        .to_string()
-        .into()
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()
 }
 
 /// Each `RandomState` has keys of its own, seeded by the kernel: random enough for names.

@@ -34,10 +34,7 @@ pub(super) fn create(
     }
     let name = text(&object["metadata"], "name").to_owned();
     check_valid(resource, &name, &object)?;
-    let located = Target {
-        name: Some(name.clone()),
-        ..target.clone()
-    };
+    let located = Target { name: Some(name.clone()), ..target.clone() };
     if state.get(&located).is_some() {
         return Err(ApiStatus::already_exists(resource, &name));
     }
@@ -69,9 +66,7 @@ pub(super) fn check_uid(
     object: &Value,
 ) -> Result<(), ApiStatus> {
     let wanted = text(&object["metadata"], "uid");
-    let found = stored
-        .map(|stored| text(&stored["metadata"], "uid"))
-        .unwrap_or_default();
+    let found = stored.map(|stored| text(&stored["metadata"], "uid")).unwrap_or_default();
     if wanted.is_empty() || wanted == found {
         return Ok(());
     }
@@ -97,12 +92,7 @@ pub(super) fn check_version(
             &0.into(),
             "must be specified for an update",
         );
-        return Err(ApiStatus::invalid(
-            resource,
-            resource.plural(),
-            name,
-            &[error],
-        ));
+        return Err(ApiStatus::invalid(resource, resource.plural(), name, &[error]));
     }
     if lease::resource_version(stored)? == version {
         return Ok(());
@@ -131,11 +121,7 @@ fn misplaced_event(event: &Value, about: &str) -> Vec<FieldError> {
         return Vec::new();
     }
     let field = "involvedObject.namespace";
-    vec![FieldError::invalid(
-        field,
-        namespace,
-        "does not match event.namespace",
-    )]
+    vec![FieldError::invalid(field, namespace, "does not match event.namespace")]
 }
 
 pub(super) fn text<'a>(map: &'a Value, key: &str) -> &'a str {
