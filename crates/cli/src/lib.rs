@@ -74,7 +74,8 @@ fn dispatch(
         }
         Command::Check(config) => {
             let config = load_config(&config, environment)?;
-            let findings = pintle_daemon::check(&config).map_err(|error| internal(&error.into()))?;
+            let findings =
+                pintle_daemon::check(&config).map_err(|error| internal(&error.into()))?;
             check::print(&findings, out)
                 .or_else(|error| ignore_gone(&error).map(|()| Exit::Success))
         }
