@@ -41,14 +41,8 @@ mod tests {
     fn an_earlier_renewal_never_shortens_the_right() {
         let mut grounds = Grounds::new(Instant::from_nanos(10));
         grounds.extend_lease(Instant::from_nanos(5));
-        assert_eq!(
-            grounds.hold_until(),
-            (Instant::from_nanos(10), Ground::Lease)
-        );
+        assert_eq!(grounds.hold_until(), (Instant::from_nanos(10), Ground::Lease));
         grounds.extend_lease(Instant::from_nanos(20));
-        assert_eq!(
-            grounds.hold_until(),
-            (Instant::from_nanos(20), Ground::Lease)
-        );
+        assert_eq!(grounds.hold_until(), (Instant::from_nanos(20), Ground::Lease));
     }
 }

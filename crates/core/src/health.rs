@@ -68,11 +68,8 @@ impl Health {
 
     /// Whether another API server was ready since the local one began to fail.
     pub(crate) fn is_peer_ready(&self) -> bool {
-        self.failing_since.is_some_and(|since| {
-            self.peers_ready_at
-                .values()
-                .any(|ready_at| *ready_at >= since)
-        })
+        self.failing_since
+            .is_some_and(|since| self.peers_ready_at.values().any(|ready_at| *ready_at >= since))
     }
 
     pub(crate) fn observe(&mut self, server: ServerId, outcome: &ProbeOutcome, now: Instant) {
@@ -87,8 +84,7 @@ impl Health {
 
     /// Forgets the servers that are not in `known`, so that the table is bounded by the server list.
     pub(crate) fn retain(&mut self, known: &[ServerId]) {
-        self.peers_ready_at
-            .retain(|server, _| known.contains(server));
+        self.peers_ready_at.retain(|server, _| known.contains(server));
     }
 
     fn observe_local(&mut self, outcome: &ProbeOutcome, now: Instant) {
@@ -172,10 +168,7 @@ mod tests {
             (&[Ready, Timeout, Timeout, Ready, Timeout], Fitness::Fit),
             (&[Ready, tls(), tls(), tls()], Fitness::Unfit),
             (&[Ready, not_ready(), not_ready()], Fitness::Fit),
-            (
-                &[Ready, not_ready(), not_ready(), not_ready()],
-                Fitness::Unfit,
-            ),
+            (&[Ready, not_ready(), not_ready(), not_ready()], Fitness::Unfit),
             (&[Draining, Ready], Fitness::Unfit),
             (&[Draining, Ready, Ready], Fitness::Fit),
         ];
@@ -191,10 +184,7 @@ mod tests {
         health.observe(peer, &ProbeOutcome::Ready, at(0));
         assert!(!health.is_peer_ready(), "no local trouble, no question");
         health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(10));
-        assert!(
-            !health.is_peer_ready(),
-            "its verdict is older than the trouble"
-        );
+        assert!(!health.is_peer_ready(), "its verdict is older than the trouble");
         health.observe(peer, &ProbeOutcome::Ready, at(20));
         assert!(health.is_peer_ready());
         health.observe(peer, &ProbeOutcome::Unauthorised, at(30));

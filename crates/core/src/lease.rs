@@ -79,23 +79,14 @@ mod tests {
     use super::*;
 
     fn version(uid: &str, resource_version: &str) -> Version {
-        Version {
-            uid: uid.into(),
-            resource_version: resource_version.into(),
-        }
+        Version { uid: uid.into(), resource_version: resource_version.into() }
     }
 
     #[test]
     fn only_an_earlier_state_of_the_same_object_is_before() {
         assert!(version("a", "9").is_before(&version("a", "10")));
         assert!(!version("a", "10").is_before(&version("a", "10")));
-        assert!(
-            !version("b", "9").is_before(&version("a", "10")),
-            "another object"
-        );
-        assert!(
-            !version("a", "x").is_before(&version("a", "10")),
-            "not a number"
-        );
+        assert!(!version("b", "9").is_before(&version("a", "10")), "another object");
+        assert!(!version("a", "x").is_before(&version("a", "10")), "not a number");
     }
 }

@@ -151,10 +151,7 @@ enum Stage {
     /// Reads the Lease, to see that nothing changed.
     Reading,
     /// Writes it over `base`.
-    Writing {
-        base: Option<Version>,
-        server: Option<ServerId>,
-    },
+    Writing { base: Option<Version>, server: Option<ServerId> },
 }
 
 /// The way out.
@@ -281,11 +278,7 @@ impl Machine {
                 self.consider_demotion(now);
             }
             Event::LinkChanged { carrier } => self.on_link(carrier, now),
-            Event::Bound {
-                mac,
-                bound_at,
-                announced_at,
-            } => {
+            Event::Bound { mac, bound_at, announced_at } => {
                 self.on_bound(mac, bound_at, announced_at, now);
             }
             Event::Unbound => self.on_unbound(now),
@@ -344,13 +337,12 @@ impl Machine {
             // A node that finds itself named by the Lease keeps what the kernel still has while it
             // asks for the Lease: a restart within a second moves nothing.
             Phase::Follower | Phase::Candidate(_) if self.is_resuming() => VipDesire::Undecided,
-            Phase::Follower | Phase::Candidate(_) | Phase::Releasing(_) => VipDesire::Absent {
-                yielded: self.yielded,
-            },
-            Phase::Leader(term) => VipDesire::Owned {
-                hold_until: term.grounds.hold_until().0,
-                claim: term.claim,
-            },
+            Phase::Follower | Phase::Candidate(_) | Phase::Releasing(_) => {
+                VipDesire::Absent { yielded: self.yielded }
+            }
+            Phase::Leader(term) => {
+                VipDesire::Owned { hold_until: term.grounds.hold_until().0, claim: term.claim }
+            }
             Phase::Held(_) => VipDesire::Held,
         }
     }

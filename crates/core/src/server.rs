@@ -14,11 +14,7 @@ impl ServerId {
 
 impl fmt::Display for ServerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::LOCAL {
-            f.write_str("local")
-        } else {
-            write!(f, "peer-{}", self.0)
-        }
+        if *self == Self::LOCAL { f.write_str("local") } else { write!(f, "peer-{}", self.0) }
     }
 }
 

@@ -77,9 +77,6 @@ mod tests {
 
     #[test]
     fn a_nonsense_length_saturates() {
-        assert_eq!(
-            Instant::from_nanos(1) + Duration::MAX,
-            Instant::from_nanos(u64::MAX)
-        );
+        assert_eq!(Instant::from_nanos(1) + Duration::MAX, Instant::from_nanos(u64::MAX));
     }
 }

@@ -52,20 +52,13 @@ impl FromStr for MacAddr {
         let mut octets = [0; 6];
         let mut parts = text.split(':');
         for octet in &mut octets {
-            let part = parts
-                .next()
-                .filter(|part| part.len() == 2)
-                .ok_or(ParseMacError)?;
+            let part = parts.next().filter(|part| part.len() == 2).ok_or(ParseMacError)?;
             if !part.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Err(ParseMacError);
             }
             *octet = u8::from_str_radix(part, 16).map_err(|_| ParseMacError)?;
         }
-        if parts.next().is_some() {
-            Err(ParseMacError)
-        } else {
-            Ok(Self(octets))
-        }
+        if parts.next().is_some() { Err(ParseMacError) } else { Ok(Self(octets)) }
     }
 }
 
@@ -87,13 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_no_hardware_address_is_refused() {
-        for text in [
-            "",
-            "02:00",
-            "02:00:5e:10:00:0",
-            "02:00:5e:10:00:00:00",
-            "+2:00:5e:10:00:00",
-        ] {
+        for text in ["", "02:00", "02:00:5e:10:00:0", "02:00:5e:10:00:00:00", "+2:00:5e:10:00:00"] {
             assert_eq!(text.parse::<MacAddr>(), Err(ParseMacError), "{text}");
         }
     }

@@ -65,12 +65,7 @@ impl Api {
     /// `servers` servers, all up, and no Lease.
     #[must_use]
     pub fn new(servers: usize) -> Self {
-        Self {
-            servers: vec![ServerState::Up; servers],
-            quorum: true,
-            lease: None,
-            revision: 1,
-        }
+        Self { servers: vec![ServerState::Up; servers], quorum: true, lease: None, revision: 1 }
     }
 
     /// What a read shows to a process.
@@ -109,10 +104,7 @@ impl Api {
     ) -> (LeaseAnswer, bool) {
         let base = self.lease.as_ref().map(|lease| (lease.uid, lease.revision));
         let wanted = write.base.as_ref().map(|version| {
-            (
-                version.uid.parse().unwrap_or(0),
-                version.resource_version.parse().unwrap_or(0),
-            )
+            (version.uid.parse().unwrap_or(0), version.resource_version.parse().unwrap_or(0))
         });
         match (base, wanted) {
             (None, Some(_)) => return (LeaseAnswer::Failed(LeaseFailure::NotFound), false),
@@ -126,11 +118,7 @@ impl Api {
         self.lease = Some(Lease {
             uid: base.map_or(self.revision, |(uid, _)| uid),
             revision: self.revision,
-            holder: if is_release {
-                String::new()
-            } else {
-                name.to_owned()
-            },
+            holder: if is_release { String::new() } else { name.to_owned() },
             released: is_release,
             duration: write.duration,
             incarnation: Some(incarnation.to_owned()),

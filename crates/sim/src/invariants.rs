@@ -38,10 +38,7 @@ fn bound_by_right_is_entitled(world: &World) -> Result<(), String> {
             let local = node.clock(world.now);
             let right = machine.entitled_until(local);
             if local < hold_until && right.is_none_or(|right| right < hold_until) {
-                return Err(format!(
-                    "{} binds until {hold_until:?}, has {right:?}",
-                    node.name
-                ));
+                return Err(format!("{} binds until {hold_until:?}, has {right:?}", node.name));
             }
         }
     }
@@ -60,11 +57,7 @@ pub fn finally_one_holder(world: &World) -> Result<(), String> {
         .filter(|node| node.is_bound(world.now))
         .map(|node| node.name.as_str())
         .collect();
-    let entitled = world
-        .nodes
-        .iter()
-        .filter(|node| node.is_entitled(world.now))
-        .count();
+    let entitled = world.nodes.iter().filter(|node| node.is_entitled(world.now)).count();
     if bound.len() == 1 && entitled == 1 {
         Ok(())
     } else {

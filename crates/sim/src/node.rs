@@ -108,10 +108,7 @@ impl Node {
         self.inbox.clear();
         self.paused_until = None;
         self.desire = VipDesire::Undecided;
-        let settings = Settings {
-            incarnation: self.incarnation(),
-            ..self.settings.clone()
-        };
+        let settings = Settings { incarnation: self.incarnation(), ..self.settings.clone() };
         self.machine = Some(Machine::new(settings, self.clock(at)));
     }
 

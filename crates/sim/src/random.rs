@@ -22,11 +22,7 @@ impl Random {
 
     /// A number in `low..high`; `low` when the range is empty.
     pub const fn range(&mut self, low: u64, high: u64) -> u64 {
-        if high <= low {
-            low
-        } else {
-            low + self.next() % (high - low)
-        }
+        if high <= low { low } else { low + self.next() % (high - low) }
     }
 
     /// True once in `n`.

@@ -269,11 +269,7 @@ impl World {
                 node.bound_until = Some(hold_until + KERNEL_LATENESS);
                 if !matches!(former, VipDesire::Owned { .. }) {
                     let mac = MacAddr([2, 0, 0, 0, 0, u8::try_from(index).unwrap_or(0)]);
-                    let bound = Event::Bound {
-                        mac,
-                        bound_at: local,
-                        announced_at: local,
-                    };
+                    let bound = Event::Bound { mac, bound_at: local, announced_at: local };
                     self.deliver(index, bound, MS);
                 }
             }
@@ -289,11 +285,7 @@ impl World {
     fn carry_out(&mut self, node: usize, command: Command) {
         let (attempt, server, write) = match command {
             Command::ReadLease { attempt, server } => (attempt, server, None),
-            Command::WriteLease {
-                attempt,
-                server,
-                write,
-            } => (attempt, server, Some(write)),
+            Command::WriteLease { attempt, server, write } => (attempt, server, Some(write)),
             Command::Rewatch => {
                 self.nodes[node].watch_works |= self.random.one_in(2);
                 self.watch_one(node);
@@ -350,18 +342,12 @@ impl World {
             || answered_at > deadline
             || answer == LeaseAnswer::Failed(LeaseFailure::Timeout);
         let (answer, at) = if has_timed_out {
-            (
-                LeaseAnswer::Failed(LeaseFailure::Timeout),
-                deadline.max(self.now),
-            )
+            (LeaseAnswer::Failed(LeaseFailure::Timeout), deadline.max(self.now))
         } else {
             (answer, answered_at)
         };
         if self.nodes[request.node].process == request.process {
-            let event = Event::LeaseAnswered {
-                attempt: request.attempt,
-                answer,
-            };
+            let event = Event::LeaseAnswered { attempt: request.attempt, answer };
             self.deliver(request.node, event, at - self.now);
         }
     }
@@ -370,15 +356,10 @@ impl World {
         let Some(write) = &request.write else {
             return LeaseAnswer::Read(self.api.observe(request.node, request.process));
         };
-        let (name, incarnation) = (
-            self.nodes[request.node].name.clone(),
-            self.nodes[request.node].incarnation(),
-        );
-        let writer = Writer {
-            node: request.node,
-            process: request.process,
-            attempt: request.attempt,
-        };
+        let (name, incarnation) =
+            (self.nodes[request.node].name.clone(), self.nodes[request.node].incarnation());
+        let writer =
+            Writer { node: request.node, process: request.process, attempt: request.attempt };
         let (answer, has_changed) = self.api.write(writer, &name, &incarnation, write);
         if has_changed {
             self.watch_all();

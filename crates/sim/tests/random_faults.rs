@@ -25,18 +25,13 @@ fn run(seed: u64, size: usize, drift_ppm: u64) -> Result<(), String> {
 }
 
 fn run_all(size: usize, seeds: std::ops::Range<u64>) {
-    let seeds = match std::env::var("SIM_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-    {
+    let seeds = match std::env::var("SIM_SEED").ok().and_then(|text| text.parse().ok()) {
         Some(seed) => seed..seed + 1,
         None => seeds,
     };
     let failed: Vec<String> = seeds
         .filter_map(|seed| {
-            run(seed, size, DRIFT_PPM)
-                .err()
-                .map(|what| format!("SIM_SEED={seed}: {what}"))
+            run(seed, size, DRIFT_PPM).err().map(|what| format!("SIM_SEED={seed}: {what}"))
         })
         .take(5)
         .collect();
@@ -62,9 +57,5 @@ fn five_nodes() {
 #[test]
 fn clocks_outside_the_margin_are_caught() {
     let found = (0..200).filter_map(|seed| run(seed, 3, OUTSIDE_PPM).err());
-    assert!(
-        found
-            .into_iter()
-            .any(|what| what.contains("entitled at once"))
-    );
+    assert!(found.into_iter().any(|what| what.contains("entitled at once")));
 }

@@ -31,10 +31,7 @@ const MAX_REMEMBERED: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Read,
-    Write {
-        kind: WriteKind,
-        base: Option<Version>,
-    },
+    Write { kind: WriteKind, base: Option<Version> },
 }
 
 /// One request under way.
@@ -110,10 +107,8 @@ impl Attempts {
     pub(crate) fn start(&mut self, attempt: Attempt) -> Option<AttemptId> {
         let now = attempt.sent;
         self.next_start = Some(now + HEDGE_INTERVAL);
-        self.under_way
-            .retain(|_, old| now.since(old.sent) < ATTEMPT_TIMEOUT);
-        self.starts
-            .retain(|start| now.since(*start) < HEDGE_INTERVAL);
+        self.under_way.retain(|_, old| now.since(old.sent) < ATTEMPT_TIMEOUT);
+        self.starts.retain(|start| now.since(*start) < HEDGE_INTERVAL);
         if self.under_way.len() >= MAX_UNDER_WAY || self.starts.len() >= MAX_STARTS {
             return None;
         }
@@ -123,12 +118,7 @@ impl Attempts {
             if self.writes.len() == MAX_REMEMBERED {
                 self.writes.remove(0);
             }
-            self.writes.push(OwnWrite {
-                id,
-                sent: now,
-                epoch: attempt.epoch,
-                kind,
-            });
+            self.writes.push(OwnWrite { id, sent: now, epoch: attempt.epoch, kind });
         }
         self.tried.insert(attempt.server);
         self.starts.push_back(now);
@@ -143,11 +133,7 @@ impl Attempts {
 
     /// After a failure: at once on a server that was not asked yet, else when the hedge is due.
     pub(crate) fn retry(&mut self, has_untried: bool, now: Instant) {
-        let pause = if has_untried {
-            Duration::ZERO
-        } else {
-            HEDGE_INTERVAL
-        };
+        let pause = if has_untried { Duration::ZERO } else { HEDGE_INTERVAL };
         let at = self.starts.back().map_or(now, |start| *start + pause);
         self.next_start = Some(at.max(now));
     }

@@ -32,12 +32,7 @@ pub(crate) struct Knowledge {
 
 impl Knowledge {
     pub(crate) const fn new(now: Instant) -> Self {
-        Self {
-            seen: None,
-            changed_at: now,
-            was_released: false,
-            last_holder: None,
-        }
+        Self { seen: None, changed_at: now, was_released: false, last_holder: None }
     }
 
     pub(crate) const fn seen(&self) -> Option<&Observed> {

@@ -19,19 +19,14 @@ pub(crate) struct Servers {
 
 impl Servers {
     pub(crate) fn new() -> Self {
-        Self {
-            known: vec![ServerId::LOCAL],
-            penalised_until: BTreeMap::new(),
-        }
+        Self { known: vec![ServerId::LOCAL], penalised_until: BTreeMap::new() }
     }
 
     /// Replaces the servers beside the local one.
     pub(crate) fn learn(&mut self, others: &[ServerId]) {
         self.known = vec![ServerId::LOCAL];
-        self.known
-            .extend(others.iter().filter(|server| **server != ServerId::LOCAL));
-        self.penalised_until
-            .retain(|server, _| self.known.contains(server));
+        self.known.extend(others.iter().filter(|server| **server != ServerId::LOCAL));
+        self.penalised_until.retain(|server, _| self.known.contains(server));
     }
 
     pub(crate) fn known(&self) -> &[ServerId] {
@@ -50,17 +45,9 @@ impl Servers {
 
     /// The best server that is not in `tried`.
     pub(crate) fn pick(&self, tried: &BTreeSet<ServerId>, now: Instant) -> Option<ServerId> {
-        let untried = || {
-            self.known
-                .iter()
-                .copied()
-                .filter(|server| !tried.contains(server))
-        };
-        let is_penalised = |server: &ServerId| {
-            self.penalised_until
-                .get(server)
-                .is_some_and(|until| *until > now)
-        };
+        let untried = || self.known.iter().copied().filter(|server| !tried.contains(server));
+        let is_penalised =
+            |server: &ServerId| self.penalised_until.get(server).is_some_and(|until| *until > now);
         untried().find(|server| !is_penalised(server)).or_else(|| {
             // All are penalised: the one whose penalty ends first failed longest ago.
             untried().min_by_key(|server| self.penalised_until.get(server).copied())
@@ -82,26 +69,14 @@ mod tests {
         assert_eq!(servers.pick(&none, now), Some(ServerId::LOCAL));
         servers.penalise(ServerId::LOCAL, now);
         assert_eq!(servers.pick(&none, now), Some(one));
-        assert_eq!(
-            servers.pick(&BTreeSet::from([one, two]), now),
-            Some(ServerId::LOCAL)
-        );
-        assert_eq!(
-            servers.pick(&none, now + PENALTY_DURATION),
-            Some(ServerId::LOCAL)
-        );
+        assert_eq!(servers.pick(&BTreeSet::from([one, two]), now), Some(ServerId::LOCAL));
+        assert_eq!(servers.pick(&none, now + PENALTY_DURATION), Some(ServerId::LOCAL));
         servers.penalise(one, now + Duration::from_secs(1));
         servers.penalise(two, now + Duration::from_secs(2));
-        assert_eq!(
-            servers.pick(&none, now + Duration::from_secs(3)),
-            Some(ServerId::LOCAL)
-        );
+        assert_eq!(servers.pick(&none, now + Duration::from_secs(3)), Some(ServerId::LOCAL));
         servers.forgive(two);
         assert_eq!(servers.pick(&none, now + Duration::from_secs(3)), Some(two));
-        assert_eq!(
-            servers.pick(&BTreeSet::from([ServerId::LOCAL, one, two]), now),
-            None
-        );
+        assert_eq!(servers.pick(&BTreeSet::from([ServerId::LOCAL, one, two]), now), None);
     }
 
     #[test]

@@ -54,11 +54,7 @@ impl Machine {
                 // The take-over's write goes to the server that answered the read; a write that
                 // hangs is asked of the others.
                 let (base, first) = (base.clone(), server.take());
-                let kind = if is_resuming {
-                    WriteKind::Renew
-                } else {
-                    WriteKind::Acquire
-                };
+                let kind = if is_resuming { WriteKind::Renew } else { WriteKind::Acquire };
                 if let Some(server) = first.or_else(|| self.next_server(now)) {
                     self.send_write(server, kind, base, now);
                 }
@@ -81,10 +77,7 @@ impl Machine {
                     self.enter(Phase::Follower, now);
                 } else {
                     let base = self.knowledge.version().cloned();
-                    candidacy.stage = Stage::Writing {
-                        base,
-                        server: Some(attempt.server),
-                    };
+                    candidacy.stage = Stage::Writing { base, server: Some(attempt.server) };
                     candidacy.mute_since = now;
                     self.attempts.hasten(now);
                 }
@@ -136,14 +129,7 @@ impl Machine {
             self.enter(Phase::Follower, now);
             return;
         }
-        let Candidacy {
-            reason,
-            from,
-            decided_at,
-            detect,
-            claim,
-            ..
-        } = candidacy.clone();
+        let Candidacy { reason, from, decided_at, detect, claim, .. } = candidacy.clone();
         let former_mac = match claim {
             Claim::Trusted => self.knowledge.view().and_then(|view| view.mac),
             Claim::Probe => None,
@@ -159,13 +145,7 @@ impl Machine {
             denied: false,
             bind_failures: 0,
             renewed_at: sent,
-            start: Some(Start {
-                from,
-                reason,
-                detect,
-                decided_at,
-                leased_at: now,
-            }),
+            start: Some(Start { from, reason, detect, decided_at, leased_at: now }),
         };
         self.yielded = false;
         self.occupied = false;
@@ -189,16 +169,8 @@ impl Machine {
         base: Option<Version>,
         now: Instant,
     ) {
-        let request = Request::Write {
-            kind,
-            base: base.clone(),
-        };
-        let attempt = Attempt {
-            server,
-            sent: now,
-            epoch: self.epoch,
-            request,
-        };
+        let request = Request::Write { kind, base: base.clone() };
+        let attempt = Attempt { server, sent: now, epoch: self.epoch, request };
         let Some(attempt) = self.attempts.start(attempt) else {
             return;
         };
@@ -206,28 +178,15 @@ impl Machine {
             WriteKind::Acquire | WriteKind::Renew => self.settings.lease_duration,
             WriteKind::Release => Duration::ZERO,
         };
-        let known = self
-            .knowledge
-            .view()
-            .map_or(0, |view| view.transitions.max(0));
+        let known = self.knowledge.view().map_or(0, |view| view.transitions.max(0));
         let transitions = match (kind, self.named()) {
             (WriteKind::Acquire, Named::Other | Named::Twin | Named::Nobody) if base.is_some() => {
                 known.saturating_add(1)
             }
             (WriteKind::Acquire | WriteKind::Renew | WriteKind::Release, _) => known,
         };
-        let write = LeaseWrite {
-            base,
-            kind,
-            duration,
-            transitions,
-            mac: self.mac_to_publish(),
-        };
-        self.commands.push_back(Command::WriteLease {
-            attempt,
-            server,
-            write,
-        });
+        let write = LeaseWrite { base, kind, duration, transitions, mac: self.mac_to_publish() };
+        self.commands.push_back(Command::WriteLease { attempt, server, write });
     }
 
     /// The published hardware address says that its holder had bound the VIP by right. A holder that
@@ -243,10 +202,6 @@ impl Machine {
             Phase::Releasing(_) => true,
             Phase::Starting | Phase::Follower => false,
         };
-        if is_trusted {
-            self.knowledge.view().and_then(|view| view.mac)
-        } else {
-            None
-        }
+        if is_trusted { self.knowledge.view().and_then(|view| view.mac) } else { None }
     }
 }

@@ -85,20 +85,14 @@ impl Machine {
         let (reason, stage) = if self.named() == Named::Us {
             (
                 Reason::Resumed,
-                Stage::Writing {
-                    base: self.knowledge.version().cloned(),
-                    server: None,
-                },
+                Stage::Writing { base: self.knowledge.version().cloned(), server: None },
             )
         } else {
             let reason = self.claim_reason();
             // A release says that the Lease may be taken, and the write proves that it was the last
             // word: one round trip. Anything else is read first.
             let stage = if reason == Reason::Released {
-                Stage::Writing {
-                    base: self.knowledge.version().cloned(),
-                    server: None,
-                }
+                Stage::Writing { base: self.knowledge.version().cloned(), server: None }
             } else {
                 Stage::Reading
             };
@@ -110,11 +104,7 @@ impl Machine {
             from: self.knowledge.last_holder().map(str::to_owned),
             decided_at: now,
             detect: now.since(self.knowledge.changed_at()),
-            claim: if is_trusted {
-                Claim::Trusted
-            } else {
-                Claim::Probe
-            },
+            claim: if is_trusted { Claim::Trusted } else { Claim::Probe },
             stage,
             mute_since: now,
             blocked: false,
@@ -140,15 +130,9 @@ impl Machine {
 
     /// Sends a request; for a write, [`Machine::send_write`] makes the command.
     pub(super) fn send(&mut self, server: ServerId, request: Request, now: Instant) {
-        let attempt = Attempt {
-            server,
-            sent: now,
-            epoch: self.epoch,
-            request,
-        };
+        let attempt = Attempt { server, sent: now, epoch: self.epoch, request };
         if let Some(attempt) = self.attempts.start(attempt) {
-            self.commands
-                .push_back(Command::ReadLease { attempt, server });
+            self.commands.push_back(Command::ReadLease { attempt, server });
         }
     }
 

@@ -92,18 +92,10 @@ impl Machine {
         let Phase::Leader(term) = &self.phase else {
             return;
         };
-        let failed_or_hanging: Vec<ServerId> = term
-            .failed
-            .iter()
-            .copied()
-            .chain(self.attempts.hanging(now))
-            .collect();
+        let failed_or_hanging: Vec<ServerId> =
+            term.failed.iter().copied().chain(self.attempts.hanging(now)).collect();
         let is_api_lost = !term.denied
-            && self
-                .servers
-                .known()
-                .iter()
-                .all(|server| failed_or_hanging.contains(server));
+            && self.servers.known().iter().all(|server| failed_or_hanging.contains(server));
         let may_hold = self.settings.on_api_loss == ApiLoss::Hold
             && is_api_lost
             && self.carrier
@@ -150,11 +142,7 @@ impl Machine {
         if std::mem::take(&mut term.must_read) {
             let next_renewal = term.renewed_at + self.settings.retry_period;
             let is_urgent = is_held || term.must_write;
-            self.attempts.aim(if is_urgent {
-                now
-            } else {
-                next_renewal.max(now)
-            });
+            self.attempts.aim(if is_urgent { now } else { next_renewal.max(now) });
         }
     }
 

@@ -31,20 +31,13 @@ impl Machine {
     /// A planned way out, or one that health or the link asks for: unbind first, then release.
     pub(super) fn begin_departure(&mut self, reason: Reason, now: Instant) {
         self.begin_epoch();
-        let failing_since = self
-            .health
-            .failing_since()
-            .filter(|_| reason == Reason::Unhealthy);
+        let failing_since = self.health.failing_since().filter(|_| reason == Reason::Unhealthy);
         let detect = failing_since.map_or(Duration::ZERO, |at| now.since(at));
         self.yielded = false;
         self.note_loss(reason, detect, now);
         let is_unbound = self.presence == Presence::Unbound;
         let departure = Departure {
-            stage: if is_unbound {
-                LeaveStage::Writing
-            } else {
-                LeaveStage::Unbinding
-            },
+            stage: if is_unbound { LeaveStage::Writing } else { LeaveStage::Unbinding },
             deadline: now + RELEASE_TIMEOUT,
             unbound_at: is_unbound.then_some(now),
             must_read: false,
@@ -186,11 +179,7 @@ impl Machine {
 
     fn note_loss(&mut self, reason: Reason, detect: Duration, now: Instant) {
         if self.acquired {
-            self.loss = Some(Loss {
-                reason,
-                decided_at: now,
-                detect,
-            });
+            self.loss = Some(Loss { reason, decided_at: now, detect });
         }
     }
 

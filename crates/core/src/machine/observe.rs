@@ -59,10 +59,7 @@ impl Machine {
             LeaseAnswer::Written(view) => {
                 self.servers.forgive(attempt.server);
                 // The answer to a write proves the write, whatever the adapter recognised.
-                let view = LeaseView {
-                    write: Some(id),
-                    ..view
-                };
+                let view = LeaseView { write: Some(id), ..view };
                 self.observe(Observed::Present(view), Source::Write, now);
             }
             LeaseAnswer::Failed(failure) => self.on_failure(&attempt, failure, now),
@@ -92,10 +89,7 @@ impl Machine {
             return;
         }
         if self.named() == Named::Twin {
-            let incarnation = self
-                .knowledge
-                .view()
-                .and_then(|view| view.incarnation.clone());
+            let incarnation = self.knowledge.view().and_then(|view| view.incarnation.clone());
             self.notify(Notice::NameTwin { incarnation }, now);
         }
         match self.phase {

@@ -1,6 +1,11 @@
 //! The machine's tests: every (state, event) pair, the stories that the fault table tells, and
 //! random operations with the invariants after each.
 
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test picks what it looks at; the rest is not its business"
+)]
+
 mod properties;
 mod stories;
 mod table;
@@ -55,12 +60,7 @@ impl Bench {
     pub(super) fn with(settings: Settings) -> Self {
         let now = Instant::from_nanos(1_000_000_000);
         let machine = Machine::new(settings, now);
-        Self {
-            machine,
-            now,
-            commands: Vec::new(),
-            revision: 1,
-        }
+        Self { machine, now, commands: Vec::new(), revision: 1 }
     }
 
     pub(super) fn event(&mut self, event: Event) -> &mut Self {
@@ -103,30 +103,20 @@ impl Bench {
 
     /// The last write that was asked for.
     pub(super) fn last_write(&self) -> (AttemptId, ServerId, LeaseWrite) {
-        let mut writes = self
-            .commands
-            .iter()
-            .rev()
-            .filter_map(|command| match command {
-                Command::WriteLease {
-                    attempt,
-                    server,
-                    write,
-                } => Some((*attempt, *server, write.clone())),
-                _ => None,
-            });
+        let mut writes = self.commands.iter().rev().filter_map(|command| match command {
+            Command::WriteLease { attempt, server, write } => {
+                Some((*attempt, *server, write.clone()))
+            }
+            _ => None,
+        });
         writes.next().expect("a write was asked for")
     }
 
     pub(super) fn last_read(&self) -> AttemptId {
-        let mut reads = self
-            .commands
-            .iter()
-            .rev()
-            .filter_map(|command| match command {
-                Command::ReadLease { attempt, .. } => Some(*attempt),
-                _ => None,
-            });
+        let mut reads = self.commands.iter().rev().filter_map(|command| match command {
+            Command::ReadLease { attempt, .. } => Some(*attempt),
+            _ => None,
+        });
         reads.next().expect("a read was asked for")
     }
 
@@ -135,10 +125,7 @@ impl Bench {
         self.revision += 1;
         let is_us = holder == Holder::Node("cp-1".into());
         LeaseView {
-            version: Version {
-                uid: "u".into(),
-                resource_version: self.revision.to_string(),
-            },
+            version: Version { uid: "u".into(), resource_version: self.revision.to_string() },
             holder,
             duration: ms(2500),
             incarnation: Some(if is_us { "boot-1" } else { "other" }.into()),
@@ -156,43 +143,22 @@ impl Bench {
     /// Answers the last write with success.
     pub(super) fn written(&mut self) -> &mut Self {
         let (attempt, _, write) = self.last_write();
-        let holder = if write.duration.is_zero() {
-            Holder::Released
-        } else {
-            Holder::Node("cp-1".into())
-        };
-        let view = LeaseView {
-            mac: write.mac,
-            write: Some(attempt),
-            ..self.lease(holder)
-        };
-        self.event(Event::LeaseAnswered {
-            attempt,
-            answer: LeaseAnswer::Written(view),
-        })
+        let holder =
+            if write.duration.is_zero() { Holder::Released } else { Holder::Node("cp-1".into()) };
+        let view = LeaseView { mac: write.mac, write: Some(attempt), ..self.lease(holder) };
+        self.event(Event::LeaseAnswered { attempt, answer: LeaseAnswer::Written(view) })
     }
 
     pub(super) fn write_failed(&mut self, failure: LeaseFailure) -> &mut Self {
         let (attempt, _, _) = self.last_write();
-        self.event(Event::LeaseAnswered {
-            attempt,
-            answer: LeaseAnswer::Failed(failure),
-        })
+        self.event(Event::LeaseAnswered { attempt, answer: LeaseAnswer::Failed(failure) })
     }
 
     /// Answers the last read with what is known already.
     pub(super) fn read_unchanged(&mut self) -> &mut Self {
         let attempt = self.last_read();
-        let seen = self
-            .machine
-            .knowledge
-            .seen()
-            .cloned()
-            .unwrap_or(Observed::Absent);
-        self.event(Event::LeaseAnswered {
-            attempt,
-            answer: LeaseAnswer::Read(seen),
-        })
+        let seen = self.machine.knowledge.seen().cloned().unwrap_or(Observed::Absent);
+        self.event(Event::LeaseAnswered { attempt, answer: LeaseAnswer::Read(seen) })
     }
 
     pub(super) fn probed(&mut self, server: ServerId, outcome: ProbeOutcome) -> &mut Self {
@@ -201,11 +167,7 @@ impl Bench {
 
     pub(super) fn bound(&mut self) -> &mut Self {
         let now = self.now;
-        self.event(Event::Bound {
-            mac: MAC,
-            bound_at: now,
-            announced_at: now,
-        })
+        self.event(Event::Bound { mac: MAC, bound_at: now, announced_at: now })
     }
 
     // The states, reached the way they are reached in life.
@@ -223,9 +185,7 @@ impl Bench {
 
     pub(super) fn follower() -> Self {
         let mut bench = Self::starting();
-        bench
-            .watch(Holder::Node("cp-2".into()))
-            .event(Event::Unbound);
+        bench.watch(Holder::Node("cp-2".into())).event(Event::Unbound);
         bench
     }
 

@@ -32,9 +32,10 @@ impl Machine {
         let mut deadline = None;
         let mut consider = |at: Option<Instant>, reason: TimerReason| {
             if let Some(at) = at {
-                deadline = Some(deadline.map_or((at, reason), |soonest: (Instant, _)| {
-                    soonest.min((at, reason))
-                }));
+                deadline = Some(
+                    deadline
+                        .map_or((at, reason), |soonest: (Instant, _)| soonest.min((at, reason))),
+                );
             }
         };
         match &self.phase {
@@ -80,9 +81,7 @@ impl Machine {
 
     /// A held address needs a loop that runs: after a pause nobody knows what others did meanwhile.
     pub(super) fn note_lateness(&mut self, now: Instant) {
-        let is_late = self
-            .poll_timeout()
-            .is_some_and(|(due, _)| now.since(due) > LATE_THRESHOLD);
+        let is_late = self.poll_timeout().is_some_and(|(due, _)| now.since(due) > LATE_THRESHOLD);
         if !is_late {
             return;
         }

@@ -78,16 +78,8 @@ fn view(bench: &mut Bench, kind: u8) -> LeaseView {
     };
     let view = bench.lease(holder);
     match kind {
-        3 => LeaseView {
-            incarnation: None,
-            duration: Duration::MAX,
-            ..view
-        },
-        5 => LeaseView {
-            transitions: i32::MAX,
-            duration: Duration::ZERO,
-            ..view
-        },
+        3 => LeaseView { incarnation: None, duration: Duration::MAX, ..view },
+        5 => LeaseView { transitions: i32::MAX, duration: Duration::ZERO, ..view },
         _ => view,
     }
 }
@@ -137,26 +129,16 @@ fn apply(bench: &mut Bench, ledger: &mut Ledger, op: Op) {
                 3 => ProbeOutcome::Timeout,
                 _ => ProbeOutcome::Draining,
             };
-            Event::Probed {
-                server: ServerId(server),
-                outcome,
-            }
+            Event::Probed { server: ServerId(server), outcome }
         }
         Op::Link(carrier) => Event::LinkChanged { carrier },
         Op::Bound => {
             let now = bench.now;
-            Event::Bound {
-                mac: MAC,
-                bound_at: now,
-                announced_at: now,
-            }
+            Event::Bound { mac: MAC, bound_at: now, announced_at: now }
         }
         Op::Unbound => Event::Unbound,
         Op::BindFailed => Event::BindFailed { error: "x".into() },
-        Op::ForeignClaim => Event::ForeignClaim {
-            vip,
-            mac: MacAddr([9; 6]),
-        },
+        Op::ForeignClaim => Event::ForeignClaim { vip, mac: MacAddr([9; 6]) },
         Op::Servers(count) => Event::ServersLearnt((1..=count).map(ServerId).collect()),
         Op::WatchBroken => Event::WatchBroken,
         Op::Shutdown => Event::Shutdown,
@@ -168,18 +150,13 @@ fn check(bench: &mut Bench, ledger: &Ledger) {
     let now = bench.now;
     let right = bench.machine.entitled_until(now);
     if let Some(until) = right {
-        let sent = ledger
-            .last_success
-            .expect("nobody is entitled without a success");
+        let sent = ledger.last_success.expect("nobody is entitled without a success");
         assert!(until <= sent + ms(2300), "entitled past the last success");
         assert!(until > now);
     }
     match bench.machine.desired().vips {
         VipDesire::Owned { hold_until, .. } => {
-            assert!(
-                right.is_none_or(|until| hold_until <= until),
-                "bound past the right"
-            );
+            assert!(right.is_none_or(|until| hold_until <= until), "bound past the right");
         }
         VipDesire::Undecided | VipDesire::Absent { .. } | VipDesire::Held => {
             assert_eq!(right, None, "entitled and not bound");

@@ -13,13 +13,10 @@ fn role(bench: &Bench) -> Role {
 }
 
 fn reported(bench: &mut Bench) -> Vec<(Direction, Reason)> {
-    let reports = bench
-        .take()
-        .into_iter()
-        .filter_map(|command| match command {
-            Command::Report(transition) => Some((transition.direction, transition.reason)),
-            _ => None,
-        });
+    let reports = bench.take().into_iter().filter_map(|command| match command {
+        Command::Report(transition) => Some((transition.direction, transition.reason)),
+        _ => None,
+    });
     reports.collect()
 }
 
@@ -41,10 +38,7 @@ fn all_fail(bench: &mut Bench, failure: LeaseFailure, length: std::time::Duratio
             else {
                 continue;
             };
-            bench.event(Event::LeaseAnswered {
-                attempt,
-                answer: LeaseAnswer::Failed(failure),
-            });
+            bench.event(Event::LeaseAnswered { attempt, answer: LeaseAnswer::Failed(failure) });
         }
     }
 }
@@ -59,21 +53,13 @@ fn a_released_lease_is_taken_in_one_round_trip() {
     assert!(write.base.is_some(), "over exactly the release");
     assert_eq!(write.transitions, 4);
     bench.written().bound();
-    assert_eq!(
-        reported(&mut bench),
-        [(Direction::Acquired, Reason::Released)]
-    );
+    assert_eq!(reported(&mut bench), [(Direction::Acquired, Reason::Released)]);
 }
 
 #[test]
 fn an_expired_lease_is_read_then_written_through_the_same_server() {
     let mut bench = Bench::candidate();
-    assert!(
-        bench
-            .take()
-            .iter()
-            .all(|command| !matches!(command, Command::WriteLease { .. }))
-    );
+    assert!(bench.take().iter().all(|command| !matches!(command, Command::WriteLease { .. })));
     let mut bench = Bench::candidate();
     bench.pass(ms(5)).read_unchanged();
     assert_eq!(bench.last_write().1, ServerId::LOCAL);
@@ -89,16 +75,8 @@ fn a_slow_read_proves_nothing() {
     bench.take();
     bench.pass(ms(10));
     let seen = bench.machine.knowledge.seen().cloned().unwrap();
-    bench.event(Event::LeaseAnswered {
-        attempt: slow,
-        answer: LeaseAnswer::Read(seen),
-    });
-    assert!(
-        bench
-            .take()
-            .iter()
-            .all(|command| !matches!(command, Command::WriteLease { .. }))
-    );
+    bench.event(Event::LeaseAnswered { attempt: slow, answer: LeaseAnswer::Read(seen) });
+    assert!(bench.take().iter().all(|command| !matches!(command, Command::WriteLease { .. })));
 }
 
 #[test]
@@ -109,7 +87,8 @@ fn after_nobody_could_write_the_incumbent_goes_first() {
     assert_eq!(role(&bench), Role::Follower);
     bench.take();
     bench.pass(ms(1400));
-    let has_written = bench.take().iter().any(|command| matches!(command, Command::WriteLease { .. }));
+    let has_written =
+        bench.take().iter().any(|command| matches!(command, Command::WriteLease { .. }));
     assert!(!has_written, "still the incumbent's time");
     bench.pass(ms(200)).read_unchanged();
     assert_eq!(bench.last_write().2.kind, WriteKind::Acquire);
@@ -149,15 +128,9 @@ fn a_lost_answer_is_found_by_the_read() {
     bench.pass(ms(300));
     bench.write_failed(LeaseFailure::Conflict);
     let read = bench.last_read();
-    let view = LeaseView {
-        write: Some(lost),
-        ..bench.lease(Holder::Node("cp-1".into()))
-    };
+    let view = LeaseView { write: Some(lost), ..bench.lease(Holder::Node("cp-1".into())) };
     let answer = LeaseAnswer::Read(Observed::Present(view));
-    bench.event(Event::LeaseAnswered {
-        attempt: read,
-        answer,
-    });
+    bench.event(Event::LeaseAnswered { attempt: read, answer });
     assert_eq!(hold_until(&bench), Some(sent + ms(2300)));
 }
 
@@ -166,11 +139,7 @@ fn with_the_api_lost_everywhere_the_address_is_held_and_regained() {
     let mut bench = Bench::leader();
     all_fail(&mut bench, LeaseFailure::Timeout, ms(2400));
     assert_eq!(role(&bench), Role::Held);
-    assert_eq!(
-        bench.machine.entitled_until(bench.now),
-        None,
-        "held is no right"
-    );
+    assert_eq!(bench.machine.entitled_until(bench.now), None, "held is no right");
     all_fail(&mut bench, LeaseFailure::Unavailable, ms(30_000));
     assert_eq!(role(&bench), Role::Held);
     bench.pass(ms(300)).written();
@@ -198,11 +167,7 @@ fn a_refusal_of_another_kind_is_never_held() {
 fn one_server_that_was_not_asked_is_enough_not_to_hold() {
     let mut bench = Bench::leader();
     all_fail(&mut bench, LeaseFailure::Refused, ms(2100));
-    bench.event(Event::ServersLearnt(vec![
-        ServerId(1),
-        ServerId(2),
-        ServerId(7),
-    ]));
+    bench.event(Event::ServersLearnt(vec![ServerId(1), ServerId(2), ServerId(7)]));
     // The new one answers nothing for less than a hedge before the right ends.
     bench.pass(ms(200));
     assert_ne!(role(&bench), Role::Held);
@@ -210,19 +175,13 @@ fn one_server_that_was_not_asked_is_enough_not_to_hold() {
 
 #[test]
 fn on_api_loss_release_drops_the_address() {
-    let mut bench = Bench::with(Settings {
-        on_api_loss: ApiLoss::Release,
-        ..settings()
-    });
+    let mut bench = Bench::with(Settings { on_api_loss: ApiLoss::Release, ..settings() });
     bench.event(Event::LinkChanged { carrier: true });
     bench.probed(ServerId::LOCAL, ProbeOutcome::Ready);
     bench.watch(Holder::Released).pass(ms(20));
     bench.written().bound();
     all_fail(&mut bench, LeaseFailure::Timeout, ms(2400));
-    assert!(matches!(
-        bench.machine.desired().vips,
-        VipDesire::Absent { .. }
-    ));
+    assert!(matches!(bench.machine.desired().vips, VipDesire::Absent { .. }));
 }
 
 #[test]
@@ -231,10 +190,7 @@ fn a_process_that_did_not_run_keeps_nothing() {
     all_fail(&mut bench, LeaseFailure::Timeout, ms(2400));
     assert_eq!(role(&bench), Role::Held);
     bench.freeze(ms(1000));
-    assert!(matches!(
-        bench.machine.desired().vips,
-        VipDesire::Absent { .. }
-    ));
+    assert!(matches!(bench.machine.desired().vips, VipDesire::Absent { .. }));
 }
 
 #[test]
@@ -251,17 +207,10 @@ fn a_restart_resumes_by_a_write_of_its_own_and_keeps_what_the_kernel_has() {
     let mut bench = Bench::starting();
     bench.watch(Holder::Node("cp-1".into()));
     assert_eq!(bench.machine.desired().vips, VipDesire::Undecided);
-    assert_eq!(
-        bench.machine.entitled_until(bench.now),
-        None,
-        "a read entitles to nothing"
-    );
+    assert_eq!(bench.machine.entitled_until(bench.now), None, "a read entitles to nothing");
     assert_eq!(bench.last_write().2.kind, WriteKind::Renew);
     bench.written().bound();
-    assert_eq!(
-        reported(&mut bench),
-        [(Direction::Acquired, Reason::Resumed)]
-    );
+    assert_eq!(reported(&mut bench), [(Direction::Acquired, Reason::Resumed)]);
 }
 
 #[test]
@@ -270,11 +219,7 @@ fn a_dead_api_server_moves_the_vip_through_another_one() {
     bench.take();
     bench.probed(ServerId::LOCAL, ProbeOutcome::Refused);
     bench.probed(ServerId::LOCAL, ProbeOutcome::Refused);
-    assert_eq!(
-        role(&bench),
-        Role::Leader,
-        "no other one is known to be ready yet"
-    );
+    assert_eq!(role(&bench), Role::Leader, "no other one is known to be ready yet");
     bench.probed(ServerId(1), ProbeOutcome::Ready);
     assert_eq!(role(&bench), Role::Releasing);
     assert_eq!(bench.take(), [], "unbind first");
@@ -306,10 +251,7 @@ fn when_every_api_server_is_unhealthy_the_vip_stays() {
 fn loss_of_carrier_gives_up_at_once() {
     let mut bench = Bench::leader();
     bench.event(Event::LinkChanged { carrier: false });
-    assert!(matches!(
-        bench.machine.desired().vips,
-        VipDesire::Absent { .. }
-    ));
+    assert!(matches!(bench.machine.desired().vips, VipDesire::Absent { .. }));
     bench.event(Event::Unbound).written();
     bench.pass(ms(60_000));
     assert_eq!(role(&bench), Role::Follower, "no candidate without carrier");
@@ -320,12 +262,7 @@ fn nothing_is_released_before_the_address_is_gone() {
     let mut bench = Bench::leader();
     bench.take();
     bench.event(Event::Shutdown).pass(ms(1500));
-    assert!(
-        bench
-            .take()
-            .iter()
-            .all(|command| !matches!(command, Command::WriteLease { .. }))
-    );
+    assert!(bench.take().iter().all(|command| !matches!(command, Command::WriteLease { .. })));
     bench.event(Event::Unbound);
     assert_eq!(bench.last_write().2.kind, WriteKind::Release);
     bench.written();
@@ -337,10 +274,7 @@ fn a_claim_that_succeeds_during_shutdown_is_given_back() {
     let mut bench = Bench::follower();
     bench.watch(Holder::Released).pass(ms(20));
     bench.event(Event::Shutdown);
-    assert!(
-        !bench.commands.contains(&Command::Exit),
-        "its write may still succeed"
-    );
+    assert!(!bench.commands.contains(&Command::Exit), "its write may still succeed");
     bench.written();
     assert_eq!(bench.last_write().2.kind, WriteKind::Release);
     bench.written();
@@ -350,17 +284,13 @@ fn a_claim_that_succeeds_during_shutdown_is_given_back() {
 #[test]
 fn an_absent_lease_is_waited_for_unless_it_was_released() {
     let mut bench = Bench::follower();
-    bench
-        .event(Event::LeaseWatched(Observed::Absent))
-        .pass(ms(2400));
+    bench.event(Event::LeaseWatched(Observed::Absent)).pass(ms(2400));
     assert_eq!(role(&bench), Role::Follower);
     bench.pass(ms(200));
     assert_eq!(role(&bench), Role::Candidate);
     let mut bench = Bench::follower();
     bench.watch(Holder::Released);
-    bench
-        .event(Event::LeaseWatched(Observed::Absent))
-        .pass(ms(25));
+    bench.event(Event::LeaseWatched(Observed::Absent)).pass(ms(25));
     assert_eq!(role(&bench), Role::Candidate);
 }
 
@@ -368,10 +298,7 @@ fn an_absent_lease_is_waited_for_unless_it_was_released() {
 fn an_absurd_published_duration_is_waited_for_a_minute() {
     let mut bench = Bench::follower();
     let view = bench.lease(Holder::Node("stranger".into()));
-    let view = LeaseView {
-        duration: std::time::Duration::from_secs(1 << 31),
-        ..view
-    };
+    let view = LeaseView { duration: std::time::Duration::from_secs(1 << 31), ..view };
     bench.event(Event::LeaseWatched(Observed::Present(view)));
     bench.pass(ms(59_900));
     assert_eq!(role(&bench), Role::Follower);
@@ -382,22 +309,11 @@ fn an_absurd_published_duration_is_waited_for_a_minute() {
 #[test]
 fn a_holder_that_never_bound_is_not_trusted() {
     let mut bench = Bench::follower();
-    let view = LeaseView {
-        mac: None,
-        ..bench.lease(Holder::Released)
-    };
-    bench
-        .event(Event::LeaseWatched(Observed::Present(view)))
-        .pass(ms(20));
-    assert_eq!(
-        bench.last_write().2.mac,
-        None,
-        "and is not passed on as one that had bound"
-    );
+    let view = LeaseView { mac: None, ..bench.lease(Holder::Released) };
+    bench.event(Event::LeaseWatched(Observed::Present(view))).pass(ms(20));
+    assert_eq!(bench.last_write().2.mac, None, "and is not passed on as one that had bound");
     bench.written();
-    let VipDesire::Owned { claim, .. } = bench.machine.desired().vips else {
-        panic!()
-    };
+    let VipDesire::Owned { claim, .. } = bench.machine.desired().vips else { panic!() };
     assert_eq!(claim, Claim::Probe);
 }
 
@@ -406,10 +322,7 @@ fn a_foreign_claim_is_answered_after_the_lease_was_read() {
     let mut bench = Bench::leader();
     bench.take();
     let vip = Vip("192.0.2.10".parse().unwrap());
-    bench.event(Event::ForeignClaim {
-        vip,
-        mac: MacAddr([9; 6]),
-    });
+    bench.event(Event::ForeignClaim { vip, mac: MacAddr([9; 6]) });
     assert!(!bench.commands.contains(&Command::Defend { vip }));
     bench.read_unchanged();
     assert!(bench.take().contains(&Command::Defend { vip }));

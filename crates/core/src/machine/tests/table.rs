@@ -9,9 +9,10 @@ use crate::{
     ServerId, Vip, VipDesire,
 };
 
+type Make = fn() -> Bench;
 type Act = fn(&mut Bench);
 
-const STATES: [(&str, &str, fn() -> Bench); 8] = [
+const STATES: [(&str, &str, Make); 8] = [
     ("starting", "starting", Bench::starting),
     ("follower", "follower", Bench::follower),
     ("candidate", "candidate", Bench::candidate),
@@ -43,10 +44,7 @@ const EVENTS: [(&str, Act); 29] = [
     }),
     ("watched: our name, another boot", |bench| {
         let view = bench.lease(Holder::Node("cp-1".into()));
-        let view = LeaseView {
-            incarnation: Some("boot-0".into()),
-            ..view
-        };
+        let view = LeaseView { incarnation: Some("boot-0".into()), ..view };
         bench.event(Event::LeaseWatched(Observed::Present(view)));
     }),
     ("watched: released", |bench| {
@@ -58,31 +56,15 @@ const EVENTS: [(&str, Act); 29] = [
     ("watch broken", |bench| {
         bench.event(Event::WatchBroken);
     }),
-    ("answer: read, another", |bench| {
-        answer(bench, read_of("cp-3"))
-    }),
+    ("answer: read, another", |bench| answer(bench, read_of("cp-3"))),
     ("answer: written", |bench| answer(bench, Answer::Written)),
-    ("answer: conflict", |bench| {
-        answer(bench, Answer::Failed(LeaseFailure::Conflict))
-    }),
-    ("answer: not found", |bench| {
-        answer(bench, Answer::Failed(LeaseFailure::NotFound))
-    }),
-    ("answer: unauthorised", |bench| {
-        answer(bench, Answer::Failed(LeaseFailure::Unauthorised))
-    }),
-    ("answer: forbidden", |bench| {
-        answer(bench, Answer::Failed(LeaseFailure::Forbidden))
-    }),
-    ("answer: unavailable", |bench| {
-        answer(bench, Answer::Failed(LeaseFailure::Unavailable))
-    }),
-    ("answer: refused", |bench| {
-        answer(bench, Answer::Failed(LeaseFailure::Refused))
-    }),
-    ("answer: timeout", |bench| {
-        answer(bench, Answer::Failed(LeaseFailure::Timeout))
-    }),
+    ("answer: conflict", |bench| answer(bench, Answer::Failed(LeaseFailure::Conflict))),
+    ("answer: not found", |bench| answer(bench, Answer::Failed(LeaseFailure::NotFound))),
+    ("answer: unauthorised", |bench| answer(bench, Answer::Failed(LeaseFailure::Unauthorised))),
+    ("answer: forbidden", |bench| answer(bench, Answer::Failed(LeaseFailure::Forbidden))),
+    ("answer: unavailable", |bench| answer(bench, Answer::Failed(LeaseFailure::Unavailable))),
+    ("answer: refused", |bench| answer(bench, Answer::Failed(LeaseFailure::Refused))),
+    ("answer: timeout", |bench| answer(bench, Answer::Failed(LeaseFailure::Timeout))),
     ("servers: none beside us", |bench| {
         bench.event(Event::ServersLearnt(Vec::new()));
     }),
@@ -107,16 +89,10 @@ const EVENTS: [(&str, Act); 29] = [
         bench.event(Event::BindFailed { error: "x".into() });
     }),
     ("address occupied", |bench| {
-        bench.event(Event::AddressOccupied {
-            vip: vip(),
-            mac: STRANGER,
-        });
+        bench.event(Event::AddressOccupied { vip: vip(), mac: STRANGER });
     }),
     ("foreign claim", |bench| {
-        bench.event(Event::ForeignClaim {
-            vip: vip(),
-            mac: STRANGER,
-        });
+        bench.event(Event::ForeignClaim { vip: vip(), mac: STRANGER });
     }),
     ("shutdown", |bench| {
         bench.event(Event::Shutdown);
@@ -141,16 +117,10 @@ const fn read_of(name: &'static str) -> Answer {
 
 /// Answers the request that was sent last, or one that was never sent where there is none.
 fn answer(bench: &mut Bench, answer: Answer) {
-    let last = bench
-        .commands
-        .iter()
-        .rev()
-        .find_map(|command| match command {
-            Command::ReadLease { attempt, .. } | Command::WriteLease { attempt, .. } => {
-                Some(*attempt)
-            }
-            _ => None,
-        });
+    let last = bench.commands.iter().rev().find_map(|command| match command {
+        Command::ReadLease { attempt, .. } | Command::WriteLease { attempt, .. } => Some(*attempt),
+        _ => None,
+    });
     let attempt = last.unwrap_or(crate::AttemptId(999));
     let answer = match answer {
         Answer::ReadOf(name) => {
@@ -174,24 +144,17 @@ fn word(command: &Command) -> String {
         Command::Rewatch => "rewatch".into(),
         Command::Defend { .. } => "defend".into(),
         Command::Report(transition) => {
-            format!(
-                "report {:?} {}",
-                transition.direction,
-                transition.reason.label()
-            )
+            format!("report {:?} {}", transition.direction, transition.reason.label())
         }
         Command::Notify(notice) => {
             let text = format!("{notice:?}");
-            format!(
-                "notify {}",
-                text.split([' ', '{']).next().unwrap_or_default()
-            )
+            format!("notify {}", text.split([' ', '{']).next().unwrap_or_default())
         }
         Command::Exit => "exit".into(),
     }
 }
 
-fn row(state: &str, make: fn() -> Bench, event: &str, act: Act) -> String {
+fn row(state: &str, make: Make, event: &str, act: Act) -> String {
     let mut bench = make();
     if !event.starts_with("answer") {
         bench.take();
@@ -207,23 +170,16 @@ fn row(state: &str, make: fn() -> Bench, event: &str, act: Act) -> String {
     };
     let commands: Vec<String> = bench.take().iter().map(word).collect();
     let role = desired.status.role.label();
-    format!(
-        "{state:9} | {event:31} | {role:9} | {vips:9} | {}",
-        commands.join(", ")
-    )
-    .trim_end()
-    .to_owned()
+    format!("{state:9} | {event:31} | {role:9} | {vips:9} | {}", commands.join(", "))
+        .trim_end()
+        .to_owned()
 }
 
 #[test]
 fn every_state_meets_every_event() {
     let mut actual = String::new();
     for (state, role, make) in STATES {
-        assert_eq!(
-            make().machine.desired().status.role.label(),
-            role,
-            "the way to {state}"
-        );
+        assert_eq!(make().machine.desired().status.role.label(), role, "the way to {state}");
         for (event, act) in EVENTS {
             actual.push_str(&row(state, make, event, act));
             actual.push('\n');
