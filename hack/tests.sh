@@ -8,8 +8,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# The packages whose tests/ make network namespaces. Everything else runs as any user.
-NEEDS_ROOT='pintle-net pintle-testkit pintle-daemon'
+# The packages whose tests/ make network namespaces, and the whole daemon's. Everything else runs as any
+# user.
+NEEDS_ROOT='pintle-net pintle-testkit pintle-cli/whole'
 # A namespace test measures tens of milliseconds: more of them at once than cores and they measure
 # each other.
 NETNS_THREADS=2
@@ -27,7 +28,8 @@ list=$(cargo test --workspace --locked --lib --bins --tests --no-run --message-f
     jq -r --arg root "$NEEDS_ROOT" 'select(.reason == "compiler-artifact" and .profile.test and .executable)
         | (.manifest_path | rtrimstr("/Cargo.toml")) as $dir
         | ("pintle-" + ($dir | split("/") | last)) as $package
-        | (if (.target.kind | index("test")) and ($root | split(" ") | index($package)) then "netns" else "quick" end) as $kind
+        | ($root | split(" ")) as $rooted
+        | (if (.target.kind | index("test")) and ($rooted | index($package) // index("\($package)/\(.target.name)")) then "netns" else "quick" end) as $kind
         | [$kind, $package, .target.kind[0] + ":" + .target.name, $dir, .executable] | @tsv')
 
 run=0

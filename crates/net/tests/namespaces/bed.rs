@@ -9,7 +9,7 @@ use std::time::{Duration, Instant as Wall};
 use pintle_core::config::Announce;
 use pintle_core::{Claim, Event, Instant, MacAddr, Vip, VipDesire};
 use pintle_net::{Metrics, Net, NetConfig, StartError};
-use pintle_testkit::capture::{Capture, Captured, Frame, Mac};
+use pintle_testkit::capture::{Capture, Captured, Frame, Mac, transmit};
 use pintle_testkit::netns::{Addr, INTERFACE, Topology, VIP_V4, VIP_V6};
 use tokio::sync::{mpsc, watch};
 
@@ -109,6 +109,7 @@ impl Bed {
     }
 
     pub(crate) fn start_in(topology: Topology, config: NetConfig, desire: VipDesire) -> Self {
+        wait_for_wire(&topology);
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&seen);
         let (orders, mut ordered) = mpsc::channel(1);
@@ -247,6 +248,22 @@ impl Drop for Bed {
         if !std::thread::panicking() {
             self.finish(Order::Shutdown);
         }
+    }
+}
+
+/// Waits until frames pass in both directions: a bridge forwards only after the kernel's delayed work
+/// has seen the carrier of both ports.
+fn wait_for_wire(topology: &Topology) {
+    let (host, client) = (topology.host_ns(0), topology.client_ns());
+    let unused = Ipv4Addr::new(172, 30, 0, 99);
+    for (last, (from, to)) in [(1, (host, client)), (2, (client, host))] {
+        let capture = Capture::start(to, INTERFACE).unwrap();
+        let mac = [2, 0xaa, 0, 0, 0, last];
+        eventually("frames pass", || {
+            transmit(from, INTERFACE, &arp(1, mac, unused, unused)).unwrap();
+            sleep(5);
+            capture.snapshot().iter().any(|captured| captured.source == Mac(mac))
+        });
     }
 }
 

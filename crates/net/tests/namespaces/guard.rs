@@ -120,6 +120,8 @@ fn a_follower_removes_every_copy() {
 fn an_owner_keeps_the_right_copy_only() {
     let bed = Bed::start(owned(30_000));
     bed.wait_bound(1);
+    // From here on no regular refresh repairs anything by accident.
+    sleep(1500);
     for command in [
         "addr add 172.30.0.10/32 dev lo",
         "addr add 172.30.0.10/24 dev eth0",

@@ -36,22 +36,43 @@ fn a_bound_vip_is_a_single_host_that_the_kernel_will_remove() {
 #[test]
 fn the_fence_unbinds_although_nobody_says_so() {
     // The kernel takes no lifetime below a second: what is gone before that, the fence removed.
-    let bed = Bed::start(owned(600));
+    let bed = Bed::start(ABSENT);
+    bed.wait_unbound(1);
+    bed.desire(owned(600));
     let (bound, _) = bed.wait_bound(1);
-    sleep(300);
     assert!(bed.is_bound(), "before the right ends");
-    let unbound = bed.wait_unbound(1);
+    let unbound = bed.wait_unbound(2);
     let held = unbound.duration_since(bound);
     println!("unbound {held:?} after the bind, right of 600 ms");
     assert!(held < Duration::from_millis(900), "{held:?}");
     assert!(bed.copies().is_empty());
     sleep(300);
-    assert_eq!(bed.count(|event| *event == Event::Unbound), 1);
+    assert_eq!(bed.count(|event| *event == Event::Unbound), 2);
     // A new right binds anew, and ends anew.
     bed.desire(owned(600));
     bed.wait_bound(2);
-    bed.wait_unbound(2);
+    bed.wait_unbound(3);
     assert!(bed.copies().is_empty());
+}
+
+#[test]
+fn the_fence_is_a_timer_and_not_the_regular_check() {
+    // Rights of different lengths end at different phases of the check, which alone would be 125 ms
+    // late in the middle. The median, since a loaded machine is late now and then.
+    let bed = Bed::start(ABSENT);
+    bed.wait_unbound(1);
+    let mut lates = Vec::new();
+    for round in 1..=7 {
+        let length = Duration::from_millis(400 + 37 * round);
+        let hold_until = Wall::now() + length;
+        bed.desire(owned(u64::try_from(length.as_millis()).unwrap()));
+        bed.wait_bound(usize::try_from(round).unwrap());
+        let unbound = bed.wait_unbound(1 + usize::try_from(round).unwrap());
+        lates.push(unbound.saturating_duration_since(hold_until));
+    }
+    lates.sort();
+    println!("unbound so long after the right ended: {lates:?}");
+    assert!(lates[3] < Duration::from_millis(40), "{lates:?}");
 }
 
 #[test]
@@ -60,10 +81,13 @@ fn a_full_queue_does_not_delay_the_fence() {
     let work = || {
         runtime().block_on(async {
             // Room for the link's state only, and nobody takes that.
-            let started = start_with_queue(config(&[V4, V6]), owned(600), 1).unwrap();
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            assert_eq!(copies(&topology).len(), 2);
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            let began = Wall::now();
+            let started = start_with_queue(config(&[V4, V6]), owned(900), 1).unwrap();
+            while copies(&topology).len() < 2 {
+                assert!(began.elapsed() < Duration::from_millis(900), "never bound");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(980).saturating_sub(began.elapsed())).await;
             assert!(copies(&topology).is_empty(), "before any lifetime of the kernel ends");
             drop(started);
         });
@@ -73,22 +97,23 @@ fn a_full_queue_does_not_delay_the_fence() {
 
 #[test]
 fn after_a_stall_beyond_the_right_nothing_is_announced() {
-    let bed = Bed::start(owned(700));
+    let bed = Bed::start(ABSENT);
+    bed.wait_unbound(1);
+    bed.desire(owned(1000));
     bed.wait_bound(1);
     let stalled = Wall::now();
     // The announcement at 1100 ms falls due meanwhile.
     bed.stall(Duration::from_millis(1500));
     let capture = bed.capture();
-    bed.wait_unbound(1);
-    assert!(stalled.elapsed() >= Duration::from_millis(1400));
-    sleep(500);
+    sleep(2500);
     let frames = capture.stop().unwrap();
-    assert!(bed.copies().is_empty());
     let late = |times: Vec<Wall>| {
-        times.iter().filter(|at| at.duration_since(stalled) > Duration::from_millis(700)).count()
+        times.iter().filter(|at| at.duration_since(stalled) > Duration::from_millis(1000)).count()
     };
     let mac = bed.own_mac();
     assert_eq!(late(announcements(&frames, mac, 1)) + late(announcements(&frames, mac, 2)), 0);
+    bed.wait_unbound(2);
+    assert!(bed.copies().is_empty());
 }
 
 #[test]
