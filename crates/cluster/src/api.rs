@@ -206,6 +206,9 @@ impl Api {
                 }
             }
         }
+        if refusal != LeaseFailure::NoCredentials {
+            self.chain.all_denied();
+        }
         Err(refusal)
     }
 

@@ -12,13 +12,17 @@ use std::time::Duration;
 
 use pintle_core::LeaseFailure;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::ClusterCa;
 use crate::credential::Credential;
 use crate::kubeconfig::KubeconfigError;
 use crate::rarely::Rarely;
 use slot::Slot;
+
+/// How long the first attempts wait for the files: three looks take milliseconds, and the core's first
+/// hedge starts after 300 ms.
+const FIRST_LOOK_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The published CAs: three credentials with an old and a new CA each are six.
 const MAX_AUTHORITIES: usize = 16;
@@ -30,7 +34,9 @@ pub(crate) struct Chain {
     /// Grows with each change of a credential.
     changes: watch::Sender<u64>,
     authorities: watch::Sender<Option<ClusterCa>>,
+    made_at: Instant,
     without: Rarely,
+    refused: Rarely,
 }
 
 #[derive(Debug)]
@@ -61,21 +67,28 @@ impl Chain {
             }),
             changes: watch::Sender::new(0),
             authorities,
+            made_at: Instant::now(),
             without: Rarely::default(),
+            refused: Rarely::default(),
         }
     }
 
-    /// Waits until every place was looked at once: before that, nothing is missing.
+    /// Waits until every place was looked at once: before that, nothing is missing. A disk that hangs
+    /// is not waited for.
     ///
     /// # Cancel safety
     /// Loses nothing.
     pub(crate) async fn looked_at(&self) {
         let mut changes = self.changes.subscribe();
-        while !self.slots().list.iter().all(|slot| slot.looked_at) {
-            if changes.changed().await.is_err() {
-                return;
+        let looking = async {
+            while !self.slots().list.iter().all(|slot| slot.looked_at) {
+                if changes.changed().await.is_err() {
+                    return;
+                }
             }
-        }
+        };
+        // Past the deadline this only looks whether it is so: no attempt is delayed twice.
+        let _ = timeout_at(self.made_at + FIRST_LOOK_TIMEOUT, looking).await;
     }
 
     /// Tells of each change of a credential.
@@ -107,7 +120,7 @@ impl Chain {
             candidates = loaded(true);
         }
         if candidates.is_empty() && self.without.is_due() {
-            let tried = slots.list.iter().map(Slot::state).collect::<Vec<_>>().join("; ");
+            let tried = slots.states();
             tracing::info!(tried, "Waiting for credentials");
         }
         candidates
@@ -153,6 +166,14 @@ impl Chain {
         }
     }
 
+    /// An API server refused all that there is.
+    pub(crate) fn all_denied(&self) {
+        if self.refused.is_due() {
+            let tried = self.slots().states();
+            tracing::warn!(tried, "No credentials are accepted by the API server");
+        }
+    }
+
     /// What is at a place has changed.
     pub(crate) fn replace(&self, place: usize, found: Result<Credential, KubeconfigError>) {
         let mut slots = self.slots();
@@ -187,6 +208,11 @@ impl Slots {
             let serial = slot.credential.as_ref().map(|credential| credential.serial);
             serial == Some(candidate.credential.serial)
         })
+    }
+
+    fn states(&self) -> String {
+        let states: Vec<String> = self.list.iter().map(Slot::state).collect();
+        states.join("; ")
     }
 
     fn authorities(&self) -> Option<ClusterCa> {

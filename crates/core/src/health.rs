@@ -5,6 +5,7 @@
 //! cluster-wide stall makes every probe fail, and a verdict older than the stall proves nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::config::Probe;
 use crate::probe::ProbeOutcome;
@@ -30,12 +31,19 @@ pub(crate) enum Fitness {
 pub(crate) struct Health {
     failure_threshold: u32,
     success_threshold: u32,
+    timeout: Duration,
     fitness: Fitness,
     successes: u32,
     failures: u32,
     refusals: u32,
     failing_since: Option<Instant>,
-    peers_ready_at: BTreeMap<ServerId, Instant>,
+    /// When the last failure of the local server was seen.
+    failed_at: Option<Instant>,
+    /// The last failure leaves no doubt: nobody listens, or the server says that it stops.
+    is_definite: bool,
+    /// Peers that are ready, and since when that has been seen without a break, counted from the
+    /// beginning of the local trouble at the earliest.
+    peers_ready_since: BTreeMap<ServerId, Instant>,
 }
 
 impl Health {
@@ -43,12 +51,15 @@ impl Health {
         Self {
             failure_threshold: probe.failure_threshold,
             success_threshold: probe.success_threshold,
+            timeout: probe.timeout,
             fitness: Fitness::Unknown,
             successes: 0,
             failures: 0,
             refusals: 0,
             failing_since: None,
-            peers_ready_at: BTreeMap::new(),
+            failed_at: None,
+            is_definite: false,
+            peers_ready_since: BTreeMap::new(),
         }
     }
 
@@ -66,25 +77,32 @@ impl Health {
         self.failing_since
     }
 
-    /// Whether another API server was ready since the local one began to fail.
-    pub(crate) fn is_peer_ready(&self) -> bool {
-        self.failing_since
-            .is_some_and(|since| self.peers_ready_at.values().any(|ready_at| *ready_at >= since))
+    /// Whether another API server is ready while the local one is not: one that was seen ready since
+    /// the trouble began, and then, unless the local failure is beyond doubt, by one more local probe
+    /// that began and failed after that. When a stall of the whole cluster ends, some server answers
+    /// first: this tells it from the only one that is well.
+    pub(crate) fn is_peer_better(&self) -> bool {
+        let Some(failed_at) = self.failed_at.filter(|_| self.failing_since.is_some()) else {
+            return false;
+        };
+        self.peers_ready_since
+            .values()
+            .any(|since| self.is_definite || failed_at >= *since + self.timeout)
     }
 
     pub(crate) fn observe(&mut self, server: ServerId, outcome: &ProbeOutcome, now: Instant) {
         if server == ServerId::LOCAL {
             self.observe_local(outcome, now);
         } else if *outcome == ProbeOutcome::Ready {
-            self.peers_ready_at.insert(server, now);
+            self.peers_ready_since.entry(server).or_insert(now);
         } else {
-            self.peers_ready_at.remove(&server);
+            self.peers_ready_since.remove(&server);
         }
     }
 
     /// Forgets the servers that are not in `known`, so that the table is bounded by the server list.
     pub(crate) fn retain(&mut self, known: &[ServerId]) {
-        self.peers_ready_at.retain(|server, _| known.contains(server));
+        self.peers_ready_since.retain(|server, _| known.contains(server));
     }
 
     fn observe_local(&mut self, outcome: &ProbeOutcome, now: Instant) {
@@ -99,7 +117,12 @@ impl Health {
             }
             return;
         }
-        self.failing_since.get_or_insert(now);
+        if self.failing_since.is_none() {
+            self.failing_since = Some(now);
+            // A verdict from before the trouble proves nothing about the time since.
+            self.peers_ready_since.clear();
+        }
+        self.failed_at = Some(now);
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);
         self.refusals = match outcome {
@@ -111,11 +134,8 @@ impl Health {
             | ProbeOutcome::TlsFailed(_)
             | ProbeOutcome::Unauthorised => 0,
         };
-        let is_draining = *outcome == ProbeOutcome::Draining;
-        if is_draining
-            || self.refusals >= REFUSED_THRESHOLD
-            || self.failures >= self.failure_threshold
-        {
+        self.is_definite = *outcome == ProbeOutcome::Draining || self.refusals >= REFUSED_THRESHOLD;
+        if self.is_definite || self.failures >= self.failure_threshold {
             self.fitness = Fitness::Unfit;
         }
     }
@@ -182,15 +202,33 @@ mod tests {
         let peer = ServerId(1);
         let mut health = health();
         health.observe(peer, &ProbeOutcome::Ready, at(0));
-        assert!(!health.is_peer_ready(), "no local trouble, no question");
-        health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(10));
-        assert!(!health.is_peer_ready(), "its verdict is older than the trouble");
+        assert!(!health.is_peer_better(), "no local trouble, no question");
+        health.observe(ServerId::LOCAL, &ProbeOutcome::Refused, at(10));
+        health.observe(ServerId::LOCAL, &ProbeOutcome::Refused, at(11));
+        assert!(!health.is_peer_better(), "its verdict is older than the trouble");
         health.observe(peer, &ProbeOutcome::Ready, at(20));
-        assert!(health.is_peer_ready());
+        assert!(health.is_peer_better(), "a refusal leaves no doubt");
         health.observe(peer, &ProbeOutcome::Unauthorised, at(30));
-        assert!(!health.is_peer_ready(), "alive is not ready");
+        assert!(!health.is_peer_better(), "alive is not ready");
         health.observe(peer, &ProbeOutcome::Ready, at(40));
         health.retain(&[]);
-        assert!(!health.is_peer_ready(), "it is no server of ours any more");
+        assert!(!health.is_peer_better(), "it is no server of ours any more");
+    }
+
+    #[test]
+    fn a_timeout_counts_only_if_the_probe_began_after_the_peer_was_ready() {
+        let peer = ServerId(1);
+        let mut health = health();
+        for millis in [700, 1400, 2100] {
+            health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(millis));
+            health.observe(peer, &ProbeOutcome::Timeout, at(millis));
+        }
+        // The stall of everything ends; the peer's answer comes first.
+        health.observe(peer, &ProbeOutcome::Ready, at(2500));
+        assert!(!health.is_peer_better());
+        health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(2800));
+        assert!(!health.is_peer_better(), "that probe began before the end of the stall");
+        health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(3500));
+        assert!(health.is_peer_better());
     }
 }

@@ -30,8 +30,13 @@ mod follow;
 mod guard;
 mod hear;
 
-/// The period of everything that is re-checked: lifetimes, failed binds, the held address.
+/// The period of everything that is re-checked: lifetimes, failed binds.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The period while held: a holder elsewhere is asked for as often. When a cut heals, two hosts
+/// answer for the VIP for this long at most; ten broadcasts a second are sent only while no API
+/// server can be written.
+const HELD_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The period of the full re-sync with the kernel, which needs no event to have arrived.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -209,7 +214,8 @@ impl Applier {
         let now = self.now();
         let is_check = now >= self.check_at;
         if is_check {
-            self.check_at = now + CHECK_INTERVAL;
+            let is_held = matches!(self.stage, Stage::Held { .. });
+            self.check_at = now + if is_held { HELD_INTERVAL } else { CHECK_INTERVAL };
             self.outbox.flush();
         }
         if now >= self.resync_at {

@@ -70,9 +70,7 @@ struct Shared {
 /// # Errors
 /// When there is no such interface, or it is down.
 pub fn transmit(namespace: &Namespace, interface: &str, frame: &[u8]) -> Result<()> {
-    namespace
-        .run_in(|| PacketSocket::open(interface, 0, &[])?.send(frame))?
-        .context("send a frame")
+    namespace.run_in(|| PacketSocket::open(interface, 0, &[])?.send(frame))?.context("send a frame")
 }
 
 // === impl Capture ===
@@ -103,10 +101,7 @@ impl Capture {
         let thread = std::thread::Builder::new()
             .name("capture".to_owned())
             .spawn(move || sink.read_from(&socket))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// What was captured so far.
@@ -122,9 +117,7 @@ impl Capture {
     pub fn stop(mut self) -> Result<Vec<Captured>> {
         self.shared.stop.get_or_init(Instant::now);
         if let Some(thread) = self.thread.take() {
-            thread
-                .join()
-                .map_err(|_panic| anyhow::anyhow!("the capture's thread panicked"))??;
+            thread.join().map_err(|_panic| anyhow::anyhow!("the capture's thread panicked"))??;
         }
         ensure!(
             !self.shared.is_cut_short.load(Ordering::Relaxed),
@@ -168,10 +161,7 @@ impl Shared {
             }
         }
         let dropped = socket.take_dropped().context("ask for lost frames")?;
-        ensure!(
-            dropped == 0,
-            "{dropped} frames were lost: the machine is too busy for a capture"
-        );
+        ensure!(dropped == 0, "{dropped} frames were lost: the machine is too busy for a capture");
         Ok(())
     }
 
@@ -188,11 +178,7 @@ impl Shared {
 fn captured(at: Instant, outgoing: bool, ethernet: Ethernet) -> Captured {
     Captured {
         at,
-        direction: if outgoing {
-            Direction::Out
-        } else {
-            Direction::In
-        },
+        direction: if outgoing { Direction::Out } else { Direction::In },
         source: ethernet.source,
         destination: ethernet.destination,
         frame: ethernet.frame,

@@ -166,16 +166,11 @@ impl ClusterCa {
     ) -> Result<ClientCertificate, rcgen::Error> {
         let mut params = params(user, &[], validity)?;
         if let Some(group) = group {
-            params
-                .distinguished_name
-                .push(DnType::OrganizationName, group);
+            params.distinguished_name.push(DnType::OrganizationName, group);
         }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let keyed = self.issue(params)?;
-        Ok(ClientCertificate {
-            user: user.to_owned(),
-            keyed,
-        })
+        Ok(ClientCertificate { user: user.to_owned(), keyed })
     }
 
     /// Issues the administrator's certificate: past RBAC altogether, as in `super-admin.conf`.
@@ -183,11 +178,7 @@ impl ClusterCa {
     /// # Errors
     /// When the key or the certificate cannot be made.
     pub fn issue_admin(&self) -> Result<ClientCertificate, rcgen::Error> {
-        self.issue_client(
-            "kubernetes-admin",
-            Some("system:masters"),
-            Validity::Current,
-        )
+        self.issue_client("kubernetes-admin", Some("system:masters"), Validity::Current)
     }
 
     fn issue(&self, mut params: CertificateParams) -> Result<KeyedCertificate, rcgen::Error> {
@@ -210,9 +201,7 @@ fn params(
     validity: Validity,
 ) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(names)?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = match validity {
         Validity::Current => date_time_ymd(2100, 1, 1),
@@ -256,10 +245,7 @@ impl ServiceAccountKey {
     /// When the key cannot be made.
     pub fn generate() -> Result<Self, rcgen::Error> {
         let key = KeyPair::generate()?;
-        Ok(Self {
-            private_pem: key.serialize_pem(),
-            public_pem: key.public_key_pem(),
-        })
+        Ok(Self { private_pem: key.serialize_pem(), public_pem: key.public_key_pem() })
     }
 
     /// Writes `sa.key` and `sa.pub` into a directory; returns their paths.
@@ -284,9 +270,7 @@ fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let group = chunk
-            .iter()
-            .fold(0_u32, |group, byte| (group << 8) | u32::from(*byte))
+        let group = chunk.iter().fold(0_u32, |group, byte| (group << 8) | u32::from(*byte))
             << (8 * (3 - chunk.len()));
         for position in 0..4 {
             if position <= chunk.len() {
@@ -326,10 +310,8 @@ mod tests {
         let ca = ClusterCa::generate("kubernetes").unwrap();
         let admin = ca.issue_admin().unwrap();
         let text = kubeconfig(&ca.pem(), &admin, "https://192.0.2.10:6443");
-        let blanked: Vec<&str> = text
-            .lines()
-            .map(|line| line.split("-data: ").next().unwrap())
-            .collect();
+        let blanked: Vec<&str> =
+            text.lines().map(|line| line.split("-data: ").next().unwrap()).collect();
         assert_eq!(
             blanked,
             [

@@ -119,22 +119,13 @@ impl ControlPlane {
         let tools = Tools::find()?;
         let pki = Pki::create(&spec.run_dir)?;
         let tls = api::client_tls(&pki.ca, &pki.admin)?;
-        let members: anyhow::Result<_> = spec
-            .hosts
-            .iter()
-            .map(|host| Member::start(host, spec, &tools))
-            .collect();
+        let members: anyhow::Result<_> =
+            spec.hosts.iter().map(|host| Member::start(host, spec, &tools)).collect();
         let mut members: Vec<Member> = members?;
         wait_for_quorum(&mut members)?;
-        let hosts: anyhow::Result<_> = members
-            .into_iter()
-            .map(|member| member.start_api_server(spec, &pki, &tools))
-            .collect();
-        let mut this = Self {
-            hosts: hosts?,
-            pki,
-            tls,
-        };
+        let hosts: anyhow::Result<_> =
+            members.into_iter().map(|member| member.start_api_server(spec, &pki, &tools)).collect();
+        let mut this = Self { hosts: hosts?, pki, tls };
         for index in 0..this.hosts.len() {
             this.wait_ready(index, START_TIMEOUT)?;
         }
@@ -186,15 +177,10 @@ impl ControlPlane {
             if answer.as_ref().is_ok_and(|answer| answer.status == 200) {
                 return Ok(());
             }
-            let Host {
-                api_server, etcd, ..
-            } = &mut self.hosts[host];
+            let Host { api_server, etcd, .. } = &mut self.hosts[host];
             for process in [etcd, &mut *api_server] {
                 let (name, tail) = (process.name().to_owned(), process.log_tail());
-                anyhow::ensure!(
-                    process.is_running(),
-                    "{name} ended before it was ready:\n{tail}"
-                );
+                anyhow::ensure!(process.is_running(), "{name} ended before it was ready:\n{tail}");
             }
             if started.elapsed() >= timeout {
                 let (name, tail) = (api_server.name(), api_server.log_tail());
@@ -281,10 +267,7 @@ impl ControlPlane {
     }
 
     fn member_statuses(&self) -> Vec<Option<MemberStatus>> {
-        self.hosts
-            .iter()
-            .map(|host| member_status(&host.spec.namespace).ok())
-            .collect()
+        self.hosts.iter().map(|host| member_status(&host.spec.namespace).ok()).collect()
     }
 }
 
@@ -324,17 +307,11 @@ fn wait_for_quorum(members: &mut [Member]) -> anyhow::Result<()> {
 /// Finds the member that a majority of all members, silent ones counted, calls the leader.
 fn leader_of_majority(statuses: &[Option<MemberStatus>]) -> Option<usize> {
     let says = |candidate: &str| {
-        statuses
-            .iter()
-            .flatten()
-            .filter(|it| it.leader.as_deref() == Some(candidate))
-            .count()
+        statuses.iter().flatten().filter(|it| it.leader.as_deref() == Some(candidate)).count()
     };
-    statuses.iter().position(|status| {
-        status
-            .as_ref()
-            .is_some_and(|it| says(&it.member) * 2 > statuses.len())
-    })
+    statuses
+        .iter()
+        .position(|status| status.as_ref().is_some_and(|it| says(&it.member) * 2 > statuses.len()))
 }
 
 // === impl Pki ===
@@ -348,13 +325,7 @@ impl Pki {
         let admin = ca.issue_admin()?;
         let (service_account_private, service_account_public) =
             ServiceAccountKey::generate()?.write(directory)?;
-        Ok(Self {
-            ca,
-            ca_file,
-            admin,
-            service_account_private,
-            service_account_public,
-        })
+        Ok(Self { ca, ca_file, admin, service_account_private, service_account_public })
     }
 }
 
@@ -363,19 +334,12 @@ mod tests {
     use super::*;
 
     fn status(member: &str, leader: Option<&str>) -> Option<MemberStatus> {
-        Some(MemberStatus {
-            member: member.into(),
-            leader: leader.map(str::to_owned),
-        })
+        Some(MemberStatus { member: member.into(), leader: leader.map(str::to_owned) })
     }
 
     #[test]
     fn the_leader_is_who_a_majority_names() {
-        let agreed = [
-            status("a", Some("b")),
-            status("b", Some("b")),
-            status("c", Some("b")),
-        ];
+        let agreed = [status("a", Some("b")), status("b", Some("b")), status("c", Some("b"))];
         assert_eq!(leader_of_majority(&agreed), Some(1));
         let one_silent = [status("a", Some("a")), None, status("c", Some("a"))];
         assert_eq!(leader_of_majority(&one_silent), Some(0));
@@ -383,11 +347,7 @@ mod tests {
 
     #[test]
     fn a_cut_off_member_that_still_calls_itself_leader_is_not_believed() {
-        let stale = [
-            status("a", Some("a")),
-            status("b", Some("c")),
-            status("c", Some("c")),
-        ];
+        let stale = [status("a", Some("a")), status("b", Some("c")), status("c", Some("c"))];
         assert_eq!(leader_of_majority(&stale), Some(2));
         let alone = [status("a", Some("a")), None, None];
         assert_eq!(leader_of_majority(&alone), None);

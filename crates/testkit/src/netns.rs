@@ -67,10 +67,7 @@ struct Member {
 /// For an index that no topology can have (80 and above).
 #[must_use]
 pub fn host_v4(index: usize) -> Ipv4Addr {
-    assert!(
-        index < MAX_HOSTS,
-        "a topology has at most {MAX_HOSTS} hosts"
-    );
+    assert!(index < MAX_HOSTS, "a topology has at most {MAX_HOSTS} hosts");
     Ipv4Addr::new(172, 30, 0, 11 + u8::try_from(index).unwrap_or(u8::MAX))
 }
 
@@ -99,10 +96,7 @@ impl Topology {
     /// # Errors
     /// Without the right to make namespaces (root), or without iproute2.
     pub fn start(hosts: usize) -> Result<Self> {
-        ensure!(
-            hosts <= MAX_HOSTS,
-            "a topology has at most {MAX_HOSTS} hosts"
-        );
+        ensure!(hosts <= MAX_HOSTS, "a topology has at most {MAX_HOSTS} hosts");
         clean_on_signal()?;
         cleanup_stale()?;
         let run = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -129,13 +123,7 @@ impl Topology {
             .collect::<Result<_>>()?;
         let client = plug_in(prefix, &switch, "c", CLIENT_V4, CLIENT_V6)?;
         let strangers = Mutex::new(Vec::new());
-        Ok(Self {
-            prefix: prefix.to_owned(),
-            switch,
-            hosts,
-            client,
-            strangers,
-        })
+        Ok(Self { prefix: prefix.to_owned(), switch, hosts, client, strangers })
     }
 
     /// The prefix of the names of its namespaces, `pt<pid>-<n>`.
@@ -192,11 +180,7 @@ impl Topology {
     pub fn owners(&self, address: IpAddr) -> Result<Vec<usize>> {
         let mut owners = Vec::new();
         for host in 0..self.hosts.len() {
-            if self
-                .addresses(host)?
-                .iter()
-                .any(|addr| addr.address == address)
-            {
+            if self.addresses(host)?.iter().any(|addr| addr.address == address) {
                 owners.push(host);
             }
         }
@@ -250,10 +234,7 @@ impl Topology {
     /// # Errors
     /// When there are 50 strangers already, or `ip` fails.
     pub fn add_stranger(&self, vip: IpAddr) -> Result<Mac> {
-        let mut strangers = self
-            .strangers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         let number = u8::try_from(strangers.len())?;
         ensure!(number < 50, "a topology has at most 50 strangers");
         let own = Ipv4Addr::new(172, 30, 0, 200 + number);
@@ -270,16 +251,11 @@ impl Topology {
     /// # Errors
     /// When `ip` fails.
     pub fn remove_strangers(&self) -> Result<()> {
-        let mut strangers = self
-            .strangers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, stranger) in strangers.drain(..).enumerate() {
             stranger.delete()?;
             // The far end dies with its namespace, but only after a grace period.
-            let _gone = self
-                .switch
-                .ip(&["link", "del", &format!("s{}", number + 1)]);
+            let _gone = self.switch.ip(&["link", "del", &format!("s{}", number + 1)]);
         }
         Ok(())
     }
@@ -323,9 +299,5 @@ fn plug_in(
          addr add {v6}/64 dev {INTERFACE} nodad\n"
     ))?;
     let mac = namespace.mac(INTERFACE)?;
-    Ok(Member {
-        namespace,
-        port: name.to_owned(),
-        mac,
-    })
+    Ok(Member { namespace, port: name.to_owned(), mac })
 }

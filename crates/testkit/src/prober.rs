@@ -74,24 +74,13 @@ impl ProbeTarget {
     #[must_use]
     pub fn tcp(vip: IpAddr, port: u16) -> Self {
         let server_name = "kubernetes".to_owned();
-        Self {
-            vip,
-            port,
-            server_name,
-            ca_pem: None,
-            arp: true,
-            https: false,
-        }
+        Self { vip, port, server_name, ca_pem: None, arp: true, https: false }
     }
 
     /// A target that is also asked `GET /livez`, under the name `kubernetes` signed by `ca_pem`.
     #[must_use]
     pub fn https(vip: IpAddr, port: u16, ca_pem: impl Into<String>) -> Self {
-        Self {
-            ca_pem: Some(ca_pem.into()),
-            https: true,
-            ..Self::tcp(vip, port)
-        }
+        Self { ca_pem: Some(ca_pem.into()), https: true, ..Self::tcp(vip, port) }
     }
 
     const fn address(&self) -> SocketAddr {
@@ -107,17 +96,10 @@ impl Prober {
     /// # Errors
     /// When HTTPS is asked for without a usable authority, or the namespace is gone.
     pub fn start(client: &Namespace, target: ProbeTarget) -> Result<Self> {
-        let tls = target
-            .https
-            .then(|| https::TlsTarget::new(&target))
-            .transpose()?;
+        let tls = target.https.then(|| https::TlsTarget::new(&target)).transpose()?;
         let timeline = Arc::new(Timeline::new(target.vip));
         let (stop, stopped) = watch::channel(false);
-        let mut prober = Self {
-            timeline,
-            stop,
-            threads: Vec::new(),
-        };
+        let mut prober = Self { timeline, stop, threads: Vec::new() };
         let address = target.address();
         let record = Arc::clone(&prober.timeline);
         let until = stopped.clone();
@@ -144,10 +126,7 @@ impl Prober {
         let at = Instant::now();
         let mut marks = self.timeline.marks();
         if marks.len() < MAX_MARKS {
-            marks.push(Mark {
-                at,
-                name: name.to_owned(),
-            });
+            marks.push(Mark { at, name: name.to_owned() });
         }
         at
     }

@@ -120,9 +120,8 @@ impl Spawn {
 
     /// The words of the whole chain; each link ends in an `exec` of the next.
     fn chain(&self) -> Vec<OsString> {
-        let mut chain: Vec<OsString> = ["setpriv", "--pdeathsig", "KILL", "--"]
-            .map(Into::into)
-            .into();
+        let mut chain: Vec<OsString> =
+            ["setpriv", "--pdeathsig", "KILL", "--"].map(Into::into).into();
         let mut push = |words: &[&str]| chain.extend(words.iter().map(OsString::from));
         if let Some(namespace) = &self.namespace {
             push(&["ip", "netns", "exec", namespace]);
@@ -171,11 +170,7 @@ impl Process {
     pub fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
         let name = &self.spawn.name;
         // A child that ended is reaped here, so that its pid may be another's: never signal it.
-        if let Some(status) = self
-            .child
-            .try_wait()
-            .with_context(|| format!("look after {name}"))?
-        {
+        if let Some(status) = self.child.try_wait().with_context(|| format!("look after {name}"))? {
             anyhow::bail!("{name} has ended already ({status}), so {signal:?} was not sent");
         }
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
@@ -196,12 +191,8 @@ impl Process {
     /// # Errors
     /// When it cannot be killed or waited for.
     pub fn kill(&mut self) -> anyhow::Result<ExitStatus> {
-        self.child
-            .kill()
-            .with_context(|| format!("kill {}", self.spawn.name))?;
-        self.child
-            .wait()
-            .with_context(|| format!("reap {}", self.spawn.name))
+        self.child.kill().with_context(|| format!("kill {}", self.spawn.name))?;
+        self.child.wait().with_context(|| format!("reap {}", self.spawn.name))
     }
 
     /// Freezes it (SIGSTOP). The kernel stops each thread at its next return to user mode, so an
@@ -300,9 +291,7 @@ fn start_on_lasting_thread(command: Command) -> anyhow::Result<Child> {
     starter
         .send(StartRequest { command, answer })
         .context("the thread that starts processes ended")?;
-    let child = child
-        .recv()
-        .context("the thread that starts processes ended")?;
+    let child = child.recv().context("the thread that starts processes ended")?;
     child.with_context(|| format!("run {}", OsStr::to_string_lossy(&program)))
 }
 

@@ -98,10 +98,7 @@ impl PacketSocket {
 
     /// How many frames the kernel dropped since the last call because nobody read them in time.
     pub(crate) fn take_dropped(&self) -> io::Result<u32> {
-        let mut statistics = libc::tpacket_stats {
-            tp_packets: 0,
-            tp_drops: 0,
-        };
+        let mut statistics = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
         let mut len = socket_len::<libc::tpacket_stats>();
         // SAFETY: `statistics` and `len` live through the call, `len` is the size of `statistics`,
         // and the kernel writes at most that many bytes of plain integers.
@@ -128,18 +125,11 @@ pub(crate) fn run_ahead_of_others() -> io::Result<()> {
     let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
     // SAFETY: `lowest` lives through the call, which only reads it; 0 is the calling thread.
     let answer = unsafe { libc::sched_setscheduler(0, policy, &raw const lowest) };
-    if answer == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The size of a type as the socket calls want it.
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "the types passed are a few dozen bytes"
-)]
+#[allow(clippy::cast_possible_truncation, reason = "the types passed are a few dozen bytes")]
 const fn socket_len<T>() -> libc::socklen_t {
     size_of::<T>() as libc::socklen_t
 }
@@ -173,21 +163,14 @@ fn enable_time_stamps(socket: &Socket) -> io::Result<()> {
             socket_len::<libc::c_int>(),
         )
     };
-    if answer == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// `recvmsg` with the sender's address and the time stamp.
 fn receive_message(socket: &Socket, buffer: &mut [u8]) -> io::Result<Received> {
     let mut from = MaybeUninit::<libc::sockaddr_ll>::zeroed();
     let mut control = Control([0; 64]);
-    let mut part = libc::iovec {
-        iov_base: buffer.as_mut_ptr().cast(),
-        iov_len: buffer.len(),
-    };
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: `msghdr` is plain integers and pointers; all zero is a valid value of it.
     let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
     message.msg_name = from.as_mut_ptr().cast();
@@ -223,15 +206,8 @@ fn time_stamp(message: &libc::msghdr) -> Option<Duration> {
     }
     // SAFETY: the kernel puts one `timespec` behind a header of this level and type; the read does
     // not assume its alignment.
-    let stamp = unsafe {
-        libc::CMSG_DATA(header)
-            .cast::<libc::timespec>()
-            .read_unaligned()
-    };
-    Some(Duration::new(
-        u64::try_from(stamp.tv_sec).ok()?,
-        u32::try_from(stamp.tv_nsec).ok()?,
-    ))
+    let stamp = unsafe { libc::CMSG_DATA(header).cast::<libc::timespec>().read_unaligned() };
+    Some(Duration::new(u64::try_from(stamp.tv_sec).ok()?, u32::try_from(stamp.tv_nsec).ok()?))
 }
 
 /// Places a wall-clock stamp on the monotonic clock by its age. A stamp from the future (the wall
@@ -248,12 +224,7 @@ fn both_clocks() -> (Instant, Duration) {
     const TOGETHER: Duration = Duration::from_micros(50);
     let read = || {
         let now = Instant::now();
-        (
-            now,
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default(),
-        )
+        (now, SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
     };
     let mut clocks = read();
     for _again in 0..3 {

@@ -44,12 +44,7 @@ fn lease(holder: &str) -> Value {
 }
 
 fn holder(cluster: &ControlPlane, host: usize) -> String {
-    let lease = cluster
-        .api(host)
-        .get(LEASE)
-        .unwrap()
-        .into_success()
-        .unwrap();
+    let lease = cluster.api(host).get(LEASE).unwrap().into_success().unwrap();
     lease["spec"]["holderIdentity"].as_str().unwrap().to_owned()
 }
 
@@ -63,10 +58,7 @@ fn write_until_it_works(cluster: &ControlPlane, host: usize, holder: &str) -> Du
         if answer.as_ref().is_ok_and(|answer| answer.status == 200) {
             return started.elapsed();
         }
-        assert!(
-            started.elapsed() < RECOVERY_TIMEOUT,
-            "no write succeeded: {answer:?}"
-        );
+        assert!(started.elapsed() < RECOVERY_TIMEOUT, "no write succeeded: {answer:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -116,10 +108,7 @@ fn one_lease_is_seen_through_every_server(cluster: &ControlPlane) {
     assert_eq!(cluster.api(2).put(LEASE, &stale).unwrap().status, 409);
     assert_eq!(cluster.api(0).delete(LEASE).unwrap().status, 200);
     assert_eq!(cluster.api(2).get(LEASE).unwrap().status, 404);
-    assert_eq!(
-        cluster.api(2).post(LEASES, &lease("cp-3")).unwrap().status,
-        201
-    );
+    assert_eq!(cluster.api(2).post(LEASES, &lease("cp-3")).unwrap().status, 201);
 }
 
 fn identity_leases_are_named_after_the_hosts(cluster: &ControlPlane) {
@@ -131,12 +120,7 @@ fn identity_leases_are_named_after_the_hosts(cluster: &ControlPlane) {
             .as_array()
             .unwrap()
             .iter()
-            .map(|it| {
-                it["metadata"]["labels"]["kubernetes.io/hostname"]
-                    .as_str()
-                    .unwrap()
-                    .into()
-            })
+            .map(|it| it["metadata"]["labels"]["kubernetes.io/hostname"].as_str().unwrap().into())
             .collect();
         names.sort();
         if names == ["cp-1", "cp-2", "cp-3"] {
@@ -149,27 +133,16 @@ fn identity_leases_are_named_after_the_hosts(cluster: &ControlPlane) {
 
 fn kubeconfig_names_the_vip(cluster: &ControlPlane, vip: IpAddr) {
     let text = fs::read_to_string(cluster.admin_kubeconfig_path(1)).unwrap();
-    assert!(
-        text.contains(&format!("server: https://{vip}:6443\n")),
-        "{text}"
-    );
+    assert!(text.contains(&format!("server: https://{vip}:6443\n")), "{text}");
 }
 
 fn only_the_right_certificate_has_rights(cluster: &ControlPlane) {
     let stranger_ca = ClusterCa::generate("kubernetes").unwrap();
-    let expired = cluster
-        .ca()
-        .issue_client("late", Some("system:masters"), Validity::Expired)
-        .unwrap();
+    let expired =
+        cluster.ca().issue_client("late", Some("system:masters"), Validity::Expired).unwrap();
     let cases = [
         (cluster.ca().issue_admin().unwrap(), 200),
-        (
-            cluster
-                .ca()
-                .issue_client("nobody", None, Validity::Current)
-                .unwrap(),
-            403,
-        ),
+        (cluster.ca().issue_client("nobody", None, Validity::Current).unwrap(), 403),
         (expired, 401),
         (stranger_ca.issue_admin().unwrap(), 401),
     ];
@@ -201,14 +174,8 @@ fn a_write_succeeds_again_after_the_leader_is_killed(cluster: &mut ControlPlane)
 fn an_api_server_comes_back(cluster: &mut ControlPlane) {
     cluster.api_server(1).kill().unwrap();
     assert!(cluster.api(1).get("/readyz").is_err());
-    let error = cluster
-        .wait_ready(1, RECOVERY_TIMEOUT)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("kube-apiserver of cp-2 ended before it was ready"),
-        "{error}"
-    );
+    let error = cluster.wait_ready(1, RECOVERY_TIMEOUT).unwrap_err().to_string();
+    assert!(error.contains("kube-apiserver of cp-2 ended before it was ready"), "{error}");
     let started = Instant::now();
     cluster.restart_api_server(1).unwrap();
     cluster.wait_ready(1, RECOVERY_TIMEOUT * 2).unwrap();

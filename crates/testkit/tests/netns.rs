@@ -2,11 +2,7 @@
 //!
 //! Needs root and iproute2; fails without them. The tests take turns: each topology cleans up after
 //! killed runs, and would do so under the eyes of the tests that look at one.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -29,27 +25,16 @@ fn turn() -> MutexGuard<'static, ()> {
 }
 
 fn namespaces(prefix: &str) -> Vec<String> {
-    let listed = Command::new("ip")
-        .args(["netns", "list"])
-        .output()
-        .unwrap()
-        .stdout;
+    let listed = Command::new("ip").args(["netns", "list"]).output().unwrap().stdout;
     let listed = String::from_utf8(listed).unwrap();
     let names = listed.lines().filter_map(|line| line.split(' ').next());
-    names
-        .filter(|name| name.starts_with(prefix))
-        .map(str::to_owned)
-        .collect()
+    names.filter(|name| name.starts_with(prefix)).map(str::to_owned).collect()
 }
 
 /// A process that does nothing, and keeps no pipe of the test run open should it be forgotten.
 fn sleeping() -> Command {
     let mut command = Command::new("sleep");
-    command
-        .arg("600")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.arg("600").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
@@ -77,10 +62,7 @@ fn connects(from: &Namespace, to: IpAddr) -> bool {
 
 /// Listens on every address; connections queue up unaccepted, which is enough to connect.
 fn listen(namespace: &Namespace) -> TcpListener {
-    namespace
-        .run_in(|| TcpListener::bind(("::", PORT)))
-        .unwrap()
-        .unwrap()
+    namespace.run_in(|| TcpListener::bind(("::", PORT))).unwrap().unwrap()
 }
 
 #[test]
@@ -90,12 +72,7 @@ fn everyone_reaches_everyone_and_nothing_is_left() {
     let prefix = topology.prefix().to_owned();
     assert_eq!(namespaces(&format!("{prefix}-")).len(), 4);
     let _listeners = [listen(topology.host_ns(0)), listen(topology.client_ns())];
-    for to in [
-        host_v4(0).into(),
-        host_v6(0).into(),
-        CLIENT_V4.into(),
-        CLIENT_V6.into(),
-    ] {
+    for to in [host_v4(0).into(), host_v6(0).into(), CLIENT_V4.into(), CLIENT_V6.into()] {
         assert!(connects(topology.host_ns(1), to), "{to}");
     }
     let mut child = sleeper(topology.host_ns(1));
@@ -126,14 +103,8 @@ fn a_cut_keeps_the_carrier_and_stops_both_ways() {
     let _listeners = [listen(topology.host_ns(0)), listen(topology.client_ns())];
     let (host, client) = (topology.host_ns(0), topology.client_ns());
     let both_ways = || {
-        let v4 = (
-            connects(client, host_v4(0).into()),
-            connects(host, CLIENT_V4.into()),
-        );
-        let v6 = (
-            connects(client, host_v6(0).into()),
-            connects(host, CLIENT_V6.into()),
-        );
+        let v4 = (connects(client, host_v4(0).into()), connects(host, CLIENT_V4.into()));
+        let v6 = (connects(client, host_v6(0).into()), connects(host, CLIENT_V6.into()));
         assert_eq!(v4, v6);
         v4
     };
@@ -141,10 +112,7 @@ fn a_cut_keeps_the_carrier_and_stops_both_ways() {
     topology.cut(0).unwrap();
     assert_eq!(both_ways(), (false, false));
     assert!(!connects(topology.host_ns(1), host_v4(0).into()));
-    assert!(
-        connects(topology.host_ns(1), CLIENT_V4.into()),
-        "the others still talk"
-    );
+    assert!(connects(topology.host_ns(1), CLIENT_V4.into()), "the others still talk");
     assert!(host.has_carrier(INTERFACE).unwrap());
     topology.heal(0).unwrap();
     // Connects while cut left unresolved neighbours behind; they are asked again within a second.
@@ -173,41 +141,18 @@ fn addresses_are_what_the_kernel_has() {
     let topology = Topology::start(2).unwrap();
     assert_eq!(topology.owners(VIP_V4.into()).unwrap(), [0_usize; 0]);
     for args in [
-        &[
-            "addr",
-            "add",
-            "172.30.0.10/32",
-            "dev",
-            "eth0",
-            "valid_lft",
-            "90",
-            "preferred_lft",
-            "0",
-        ][..],
-        &[
-            "addr",
-            "add",
-            "fd30::10/128",
-            "dev",
-            "eth0",
-            "nodad",
-            "noprefixroute",
-        ],
+        &["addr", "add", "172.30.0.10/32", "dev", "eth0", "valid_lft", "90", "preferred_lft", "0"]
+            [..],
+        &["addr", "add", "fd30::10/128", "dev", "eth0", "nodad", "noprefixroute"],
     ] {
         topology.host_ns(1).ip(args).unwrap();
     }
     let addresses = topology.addresses(1).unwrap();
     let of = |ip: IpAddr| addresses.iter().find(|addr| addr.address == ip).unwrap();
     let (v4, v6) = (of(VIP_V4.into()), of(VIP_V6.into()));
-    assert_eq!(
-        (v4.link.as_str(), v4.prefix_len, v6.prefix_len),
-        ("eth0", 32, 128)
-    );
+    assert_eq!((v4.link.as_str(), v4.prefix_len, v6.prefix_len), ("eth0", 32, 128));
     assert!(v4.valid_lft.unwrap() > Duration::from_secs(60));
-    assert_eq!(
-        (v4.preferred_lft, v6.valid_lft),
-        (Some(Duration::ZERO), None)
-    );
+    assert_eq!((v4.preferred_lft, v6.valid_lft), (Some(Duration::ZERO), None));
     assert!(!v4.is_noprefixroute && v6.is_noprefixroute);
     assert!(addresses.iter().all(|addr| !addr.is_tentative));
     assert_eq!(topology.owners(VIP_V4.into()).unwrap(), [1]);
@@ -222,22 +167,14 @@ fn a_killed_run_is_cleaned_up_and_a_living_one_is_not() {
     let stale = format!("pt{}-0-h1", dead.id());
     let used = format!("pt{}-0-h1", living.id());
     for name in [&stale, &used] {
-        let added = Command::new("ip")
-            .args(["netns", "add", name])
-            .status()
-            .unwrap();
+        let added = Command::new("ip").args(["netns", "add", name]).status().unwrap();
         assert!(added.success());
     }
-    let mut orphan = Command::new("ip")
-        .args(["netns", "exec", &stale, "sleep", "600"])
-        .spawn()
-        .unwrap();
+    let mut orphan =
+        Command::new("ip").args(["netns", "exec", &stale, "sleep", "600"]).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(5);
     let has_entered = || {
-        let pids = Command::new("ip")
-            .args(["netns", "pids", &stale])
-            .output()
-            .unwrap();
+        let pids = Command::new("ip").args(["netns", "pids", &stale]).output().unwrap();
         !pids.stdout.is_empty()
     };
     while !has_entered() {
@@ -262,12 +199,7 @@ fn run_to_be_interrupted() {
     let inside = sleeper(topology.host_ns(0));
     let outside = sleeping().spawn().unwrap();
     netns::register_pid(outside.id());
-    println!(
-        "\nready {} {} {}",
-        topology.prefix(),
-        inside.id(),
-        outside.id()
-    );
+    println!("\nready {} {} {}", topology.prefix(), inside.id(), outside.id());
     // Not waiting for a child: it is killed first, and this thread would end the process then.
     sleep(Duration::from_secs(60));
 }
@@ -277,28 +209,17 @@ fn an_interrupted_run_leaves_nothing() {
     let _turn = turn();
     for (signal, code) in [("-INT", Some(130)), ("-TERM", Some(130)), ("-KILL", None)] {
         let mut run = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "run_to_be_interrupted",
-                "--exact",
-                "--ignored",
-                "--nocapture",
-            ])
+            .args(["run_to_be_interrupted", "--exact", "--ignored", "--nocapture"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(run.stdout.take().unwrap()).lines();
-        let ready = lines
-            .map(Result::unwrap)
-            .find(|line| line.starts_with("ready "))
-            .unwrap();
+        let ready = lines.map(Result::unwrap).find(|line| line.starts_with("ready ")).unwrap();
         let [prefix, inside, outside] = ready.split(' ').skip(1).collect::<Vec<_>>()[..] else {
             panic!("{ready}")
         };
         assert_eq!(namespaces(&format!("{prefix}-")).len(), 3);
-        let sent = Command::new("kill")
-            .args([signal, &run.id().to_string()])
-            .status()
-            .unwrap();
+        let sent = Command::new("kill").args([signal, &run.id().to_string()]).status().unwrap();
         assert!(sent.success());
         assert_eq!(run.wait().unwrap().code(), code, "{signal}");
         if code.is_none() {
@@ -342,36 +263,16 @@ fn a_capture_sees_a_gratuitous_arp_on_both_ends() {
     let captures = [topology.host_ns(0), topology.client_ns()]
         .map(|ns| Capture::start(ns, INTERFACE).unwrap());
     let before = Instant::now();
-    transmit(
-        topology.host_ns(0),
-        INTERFACE,
-        &gratuitous_arp(topology.host_mac(0)),
-    )
-    .unwrap();
+    transmit(topology.host_ns(0), INTERFACE, &gratuitous_arp(topology.host_mac(0))).unwrap();
     let after = Instant::now();
     let [sent, heard] = captures.map(|capture| capture.stop().unwrap());
     for (seen, direction) in [(sent, Direction::Out), (heard, Direction::In)] {
         let announced: Vec<_> = seen
             .iter()
-            .filter(|one| {
-                matches!(
-                    one.frame,
-                    Frame::Arp {
-                        op: 1,
-                        spa: VIP_V4,
-                        tpa: VIP_V4,
-                        ..
-                    }
-                )
-            })
+            .filter(|one| matches!(one.frame, Frame::Arp { op: 1, spa: VIP_V4, tpa: VIP_V4, .. }))
             .collect();
-        let [one] = announced[..] else {
-            panic!("{seen:?}")
-        };
-        assert_eq!(
-            (one.direction, one.source),
-            (direction, topology.host_mac(0))
-        );
+        let [one] = announced[..] else { panic!("{seen:?}") };
+        assert_eq!((one.direction, one.source), (direction, topology.host_mac(0)));
         // A wall clock that is slewed moves the stamp by far less than this.
         let margin = Duration::from_millis(1);
         assert!(before - margin < one.at && one.at < after + margin);
@@ -384,19 +285,9 @@ fn a_capture_behind_a_cut_sees_nothing() {
     let topology = Topology::start(1).unwrap();
     topology.cut(0).unwrap();
     let capture = Capture::start(topology.client_ns(), INTERFACE).unwrap();
-    transmit(
-        topology.host_ns(0),
-        INTERFACE,
-        &gratuitous_arp(topology.host_mac(0)),
-    )
-    .unwrap();
+    transmit(topology.host_ns(0), INTERFACE, &gratuitous_arp(topology.host_mac(0))).unwrap();
     let seen = capture.stop().unwrap();
-    assert!(
-        !seen
-            .iter()
-            .any(|one| matches!(one.frame, Frame::Arp { .. })),
-        "{seen:?}"
-    );
+    assert!(!seen.iter().any(|one| matches!(one.frame, Frame::Arp { .. })), "{seen:?}");
 }
 
 #[test]
@@ -423,9 +314,7 @@ fn a_capture_sees_the_ends_of_sessions_on_one_port() {
         let counts = (segments(false), segments(true));
         let frames = capture.stop().unwrap();
         assert!(
-            frames
-                .iter()
-                .any(|one| matches!(one.frame, Frame::NeighborSolicit { .. }))
+            frames.iter().any(|one| matches!(one.frame, Frame::NeighborSolicit { .. }))
                 || port != PORT
         );
         counts

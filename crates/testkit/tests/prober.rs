@@ -1,11 +1,7 @@
 //! The judge judged: faults of known length and kind, and the same without the fault.
 //!
 //! Needs root and iproute2; fails without them. The tests take turns: they measure time.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -59,10 +55,7 @@ fn pki(name: &str) -> Pki {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec![name.to_owned()])
-        .unwrap()
-        .signed_by(&key, &ca)
-        .unwrap();
+    let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &ca).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -73,18 +66,12 @@ fn pki(name: &str) -> Pki {
             PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         )
         .unwrap();
-    Pki {
-        ca_pem: ca.pem(),
-        config: Arc::new(config),
-    }
+    Pki { ca_pem: ca.pem(), config: Arc::new(config) }
 }
 
 impl Server {
     fn start(namespace: &Namespace, tls: Option<&Pki>) -> Self {
-        let listener = namespace
-            .run_in(|| TcpListener::bind(("::", PORT)))
-            .unwrap()
-            .unwrap();
+        let listener = namespace.run_in(|| TcpListener::bind(("::", PORT))).unwrap().unwrap();
         let mode = Arc::new(AtomicU8::new(ANSWER));
         let shared = Arc::clone(&mode);
         let config = tls.map(|pki| Arc::clone(&pki.config));
@@ -141,11 +128,7 @@ fn serve(
 fn wait_until(prober: &Prober, what: &str, done: impl Fn(&Observation) -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !done(&prober.snapshot()) {
-        assert!(
-            Instant::now() < deadline,
-            "{what}: {:?}",
-            prober.snapshot().summary()
-        );
+        assert!(Instant::now() < deadline, "{what}: {:?}", prober.snapshot().summary());
         sleep(ms(10));
     }
 }
@@ -178,10 +161,7 @@ fn time_wait(namespace: &Namespace) -> usize {
     let tables = namespace
         .run_in(|| of("/proc/thread-self/net/tcp") + &of("/proc/thread-self/net/tcp6"))
         .unwrap();
-    tables
-        .lines()
-        .filter(|line| line.split_whitespace().nth(3) == Some("06"))
-        .count()
+    tables.lines().filter(|line| line.split_whitespace().nth(3) == Some("06")).count()
 }
 
 #[test]
@@ -198,47 +178,19 @@ fn nothing_happens_and_nothing_is_seen() {
     let leftover_ports = time_wait(topology.client_ns());
     let seen = prober.stop().unwrap();
     let summary = seen.summary();
-    assert!(
-        seen.tcp.gap_after(begin) < seen.tcp.stall() + SLACK,
-        "{summary:?}"
-    );
-    assert!(
-        seen.https.gap_after(begin) < seen.https.stall() + ms(50) + SLACK,
-        "{summary:?}"
-    );
-    assert_eq!(
-        seen.failed_connects_between(begin, seen.ended),
-        0,
-        "{summary:?}"
-    );
-    assert!(
-        seen.tcp.attempts().len() > 100 && seen.https.attempts().len() > 10,
-        "{summary:?}"
-    );
-    assert!(
-        seen.https.outcomes().contains_key(&Outcome::Answered(401)),
-        "{summary:?}"
-    );
+    assert!(seen.tcp.gap_after(begin) < seen.tcp.stall() + SLACK, "{summary:?}");
+    assert!(seen.https.gap_after(begin) < seen.https.stall() + ms(50) + SLACK, "{summary:?}");
+    assert_eq!(seen.failed_connects_between(begin, seen.ended), 0, "{summary:?}");
+    assert!(seen.tcp.attempts().len() > 100 && seen.https.attempts().len() > 10, "{summary:?}");
+    assert!(seen.https.outcomes().contains_key(&Outcome::Answered(401)), "{summary:?}");
     assert_eq!((seen.held_opened.len(), seen.held_closed.len()), (1, 0));
-    assert_eq!(
-        seen.holders_between(seen.began, seen.ended),
-        macs(&topology, &[0])
-    );
-    assert_eq!(
-        (seen.answers.overlaps(), seen.announcements.len()),
-        (vec![], 0)
-    );
-    assert_eq!(
-        (seen.mark("begin"), seen.is_truncated),
-        (Some(begin), false)
-    );
+    assert_eq!(seen.holders_between(seen.began, seen.ended), macs(&topology, &[0]));
+    assert_eq!((seen.answers.overlaps(), seen.announcements.len()), (vec![], 0));
+    assert_eq!((seen.mark("begin"), seen.is_truncated), (Some(begin), false));
     // The server's end never waits either: the client resets.
     assert_eq!(leftover_ports, 0);
     let json = serde_json::to_string(&summary).unwrap();
-    assert_eq!(
-        serde_json::from_str::<pintle_testkit::prober::Summary>(&json).unwrap(),
-        summary
-    );
+    assert_eq!(serde_json::from_str::<pintle_testkit::prober::Summary>(&json).unwrap(), summary);
 }
 
 /// Moves the VIP from host 0 to host 1 with 500 ms in between, and tells the neighbours or not.
@@ -269,37 +221,15 @@ fn a_move_with_a_pause_is_a_gap_of_its_length() {
     let added = seen.mark("added").unwrap();
     let pause = added.duration_since(removed);
     // `ip` takes a few milliseconds at both ends of the pause.
-    assert!(
-        gap + ms(50) > pause && gap < pause + SLACK,
-        "{pause:?} {summary:?}"
-    );
+    assert!(gap + ms(50) > pause && gap < pause + SLACK, "{pause:?} {summary:?}");
     assert_eq!(seen.max_gap(), gap);
-    assert!(
-        seen.failed_connects_between(removed, added) > 10,
-        "{summary:?}"
-    );
+    assert!(seen.failed_connects_between(removed, added) > 10, "{summary:?}");
     assert_eq!(seen.two_holders(), Duration::ZERO);
-    assert_eq!(
-        seen.holders_between(seen.began, removed),
-        macs(&topology, &[0])
-    );
-    assert_eq!(
-        seen.holders_between(added, seen.ended),
-        macs(&topology, &[1])
-    );
-    let forms: Vec<_> = seen
-        .announcements
-        .iter()
-        .map(|one| (one.mac, one.form))
-        .collect();
+    assert_eq!(seen.holders_between(seen.began, removed), macs(&topology, &[0]));
+    assert_eq!(seen.holders_between(added, seen.ended), macs(&topology, &[1]));
+    let forms: Vec<_> = seen.announcements.iter().map(|one| (one.mac, one.form)).collect();
     let mac = topology.host_mac(1);
-    assert_eq!(
-        forms,
-        [
-            (mac, AnnouncementForm::ArpRequest),
-            (mac, AnnouncementForm::ArpReply)
-        ]
-    );
+    assert_eq!(forms, [(mac, AnnouncementForm::ArpRequest), (mac, AnnouncementForm::ArpReply)]);
 }
 
 /// The judge must not heal the client's neighbour cache by asking: an unannounced move hurts.
@@ -310,10 +240,7 @@ fn a_move_that_nobody_announces_is_an_outage() {
     assert!(seen.gap_after(removed) > ms(1400), "{:?}", seen.summary());
     assert!(seen.tcp.gaps().last().unwrap().is_open);
     let added = seen.mark("added").unwrap();
-    assert_eq!(
-        seen.holders_between(added, seen.ended),
-        macs(&topology, &[1])
-    );
+    assert_eq!(seen.holders_between(added, seen.ended), macs(&topology, &[1]));
     assert_eq!(seen.announcements, []);
 }
 
@@ -333,17 +260,10 @@ fn two_holders_are_seen_for_as_long_as_there_are_two() {
     sleep(ms(300));
     let seen = prober.stop().unwrap();
     let two = seen.two_holders();
-    assert!(
-        two > ms(500) && two < until - from + SLACK,
-        "{:?}",
-        seen.summary()
-    );
+    assert!(two > ms(500) && two < until - from + SLACK, "{:?}", seen.summary());
     assert!(seen.two_holders_after(from + ms(300)) < two);
     assert_eq!(seen.holders_between(from, until), macs(&topology, &[0, 1]));
-    assert_eq!(
-        seen.holders_between(until + ms(50), seen.ended),
-        macs(&topology, &[1])
-    );
+    assert_eq!(seen.holders_between(until + ms(50), seen.ended), macs(&topology, &[1]));
     assert_eq!(seen.answers.overlaps_after(until + ms(50)), []);
 }
 
@@ -360,20 +280,10 @@ fn a_stranger_answers_until_it_is_removed() {
     let removed = Instant::now();
     sleep(ms(300));
     let seen = prober.stop().unwrap();
-    assert_eq!(
-        seen.holders_between(seen.began, seen.ended),
-        BTreeSet::from([stranger])
-    );
-    assert_eq!(
-        seen.holders_between(removed + ms(50), seen.ended),
-        BTreeSet::new()
-    );
+    assert_eq!(seen.holders_between(seen.began, seen.ended), BTreeSet::from([stranger]));
+    assert_eq!(seen.holders_between(removed + ms(50), seen.ended), BTreeSet::new());
     assert_eq!((seen.tcp.successes(), seen.held_opened.len()), (0, 0));
-    assert!(
-        seen.max_gap() >= seen.ended - seen.began,
-        "{:?}",
-        seen.summary()
-    );
+    assert!(seen.max_gap() >= seen.ended - seen.began, "{:?}", seen.summary());
 }
 
 #[test]
@@ -394,18 +304,9 @@ fn a_hung_server_is_a_gap_of_https_only() {
     let seen = prober.stop().unwrap();
     let (gap, summary) = (seen.https.gap_after(hung), seen.summary());
     // The first request that succeeds may have begun 200 ms before the server woke.
-    assert!(
-        gap > ms(450) && gap < woken - hung + ms(50) + SLACK,
-        "{summary:?}"
-    );
-    assert!(
-        seen.https.outcomes().contains_key(&Outcome::TimedOut),
-        "{summary:?}"
-    );
-    assert!(
-        seen.tcp.gap_after(hung) < seen.tcp.stall() + SLACK,
-        "{summary:?}"
-    );
+    assert!(gap > ms(450) && gap < woken - hung + ms(50) + SLACK, "{summary:?}");
+    assert!(seen.https.outcomes().contains_key(&Outcome::TimedOut), "{summary:?}");
+    assert!(seen.tcp.gap_after(hung) < seen.tcp.stall() + SLACK, "{summary:?}");
 }
 
 #[test]
@@ -417,20 +318,12 @@ fn a_server_with_another_name_or_authority_does_not_count() {
     topology.host_ns(0).add_address(VIP).unwrap();
     for ca_pem in [served.ca_pem, pki("kubernetes").ca_pem] {
         let prober = start(&topology, ProbeTarget::https(VIP, PORT, ca_pem));
-        wait_until(&prober, "an attempt", |seen| {
-            !seen.https.attempts().is_empty()
-        });
+        wait_until(&prober, "an attempt", |seen| !seen.https.attempts().is_empty());
         let seen = prober.stop().unwrap();
         let outcomes: Vec<_> = seen.https.outcomes().into_keys().collect();
-        assert_eq!(
-            (outcomes, seen.held_opened.len()),
-            (vec![Outcome::BadTls], 0)
-        );
+        assert_eq!((outcomes, seen.held_opened.len()), (vec![Outcome::BadTls], 0));
     }
-    let refused = ProbeTarget {
-        ca_pem: None,
-        ..ProbeTarget::https(VIP, PORT, "")
-    };
+    let refused = ProbeTarget { ca_pem: None, ..ProbeTarget::https(VIP, PORT, "") };
     assert!(Prober::start(topology.client_ns(), refused).is_err());
 }
 
@@ -442,18 +335,14 @@ fn the_end_of_the_held_connection_is_recorded() {
     topology.host_ns(0).add_address(VIP).unwrap();
     let server = Server::start(topology.host_ns(0), Some(&pki));
     let prober = start(&topology, ProbeTarget::https(VIP, PORT, pki.ca_pem));
-    wait_until(&prober, "a held connection", |seen| {
-        !seen.held_opened.is_empty()
-    });
+    wait_until(&prober, "a held connection", |seen| !seen.held_opened.is_empty());
     sleep(ms(300));
     assert_eq!(prober.snapshot().held_closed, []);
     let ended = Instant::now();
     server.set(END_ALL);
     wait_until(&prober, "its end", |seen| !seen.held_closed.is_empty());
     server.set(ANSWER);
-    wait_until(&prober, "another one", |seen| {
-        seen.held_opened.len() > seen.held_closed.len()
-    });
+    wait_until(&prober, "another one", |seen| seen.held_opened.len() > seen.held_closed.len());
     let seen = prober.stop().unwrap();
     let first = seen.held_closed[0];
     assert_eq!(first.end, HeldEnd::Fin);
@@ -478,39 +367,18 @@ fn ipv6_is_judged_alike() {
     let until = Instant::now();
     sleep(ms(100));
     let seen = prober.stop().unwrap();
-    let before: Vec<_> = seen
-        .answers
-        .all()
-        .iter()
-        .filter(|one| one.at < from)
-        .collect();
-    let silence = before
-        .windows(2)
-        .map(|pair| pair[1].at - pair[0].at)
-        .max()
-        .unwrap();
+    let before: Vec<_> = seen.answers.all().iter().filter(|one| one.at < from).collect();
+    let silence = before.windows(2).map(|pair| pair[1].at - pair[0].at).max().unwrap();
     assert!(
         before.len() > 300 && silence < seen.tcp.stall() + ms(200),
         "{} {silence:?} {:?}",
         before.len(),
         seen.summary()
     );
-    assert_eq!(
-        seen.holders_between(seen.began, from),
-        macs(&topology, &[0])
-    );
-    assert_eq!(
-        seen.failed_connects_between(seen.began + ms(50), from),
-        0,
-        "{:?}",
-        seen.summary()
-    );
+    assert_eq!(seen.holders_between(seen.began, from), macs(&topology, &[0]));
+    assert_eq!(seen.failed_connects_between(seen.began + ms(50), from), 0, "{:?}", seen.summary());
     let two = seen.two_holders();
-    assert!(
-        two > ms(250) && two < until - from + SLACK,
-        "{:?}",
-        seen.summary()
-    );
+    assert!(two > ms(250) && two < until - from + SLACK, "{:?}", seen.summary());
 }
 
 /// The judge's own noise: not a pass or a fail, a figure. `--ignored --nocapture` prints it.

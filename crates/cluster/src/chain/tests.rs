@@ -51,7 +51,7 @@ async fn one_that_is_taken_and_refused_in_turns_waits_longer_each_time() {
         chain.denied(&admin, LeaseFailure::Forbidden);
         chain.accepted(&super_admin);
         let mut waited = 0;
-        while chain.due().is_empty() {
+        while chain.due().is_empty() && waited < 100 {
             tokio::time::advance(Duration::from_secs(1)).await;
             waited += 1;
         }
@@ -105,6 +105,18 @@ async fn the_authorities_of_all_are_published_once_each() {
     chain.replace(1, Err(KubeconfigError::Missing));
     chain.replace(0, Err(KubeconfigError::Missing));
     assert!(published.borrow().is_some(), "never taken back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_is_waited_for_once() {
+    let (chain, _published) = chain();
+    chain.replace(0, Ok(credential()));
+    let started = Instant::now();
+    chain.looked_at().await;
+    assert_eq!(started.elapsed(), FIRST_LOOK_TIMEOUT);
+    chain.looked_at().await;
+    assert_eq!(started.elapsed(), FIRST_LOOK_TIMEOUT);
+    assert_eq!(places(&chain), [0]);
 }
 
 #[tokio::test]

@@ -47,11 +47,14 @@ async fn super_admin_is_used_only_until_admin_is_authorised() {
 
 #[tokio::test]
 async fn when_no_credential_is_allowed_that_is_the_answer() {
+    let (log, _guard) = Log::start();
     let site = Site::new(1);
     site.servers[0].set_auth(Auth::Forbidden);
     site.write_kubeconfig("super-admin.conf", &site.super_admin());
     let mut bench = site.bench();
     assert_eq!(bench.read(0).await, LeaseAnswer::Failed(LeaseFailure::Forbidden));
+    let lines = log.lines_with("No credentials are accepted");
+    assert!(lines.len() == 1 && lines[0].contains("not authorised yet"), "{lines:?}");
     site.servers[0].set_auth(Auth::Allow);
     assert_eq!(bench.read(0).await, ABSENT, "at once, without waiting for a second look");
 }

@@ -115,11 +115,13 @@ impl Machine {
     pub(super) fn holder_observes(&mut self, now: Instant) {
         let is_held = matches!(self.phase, Phase::Held(_));
         match self.named() {
-            Named::Other | Named::Twin => self.step_down(Reason::LeaseTaken, now),
-            // Edited, emptied or deleted: while entitled, it is ours to write anew. Without a right
-            // the ordinary way leads back to it.
+            Named::Other => self.step_down(Reason::LeaseTaken, now),
+            Named::Twin if is_held => self.step_down(Reason::LeaseTaken, now),
+            // Without a right the ordinary way leads back to it.
             Named::Nobody if is_held => self.step_down(Reason::LeaseGone, now),
-            Named::Us | Named::Nobody => {
+            // Edited, emptied or deleted: while entitled, it is ours to write anew. So is our name
+            // with another incarnation: a real twin would have waited for our right to end.
+            Named::Us | Named::Twin | Named::Nobody => {
                 if let Phase::Leader(term) | Phase::Held(term) = &mut self.phase {
                     term.must_read = false;
                     term.must_write = true;
@@ -262,7 +264,7 @@ impl Machine {
     /// Health takes the VIP away only where another API server is ready (I4).
     pub(super) fn consider_demotion(&mut self, now: Instant) {
         let is_unfit = self.health.fitness() == Fitness::Unfit;
-        if is_unfit && self.health.is_peer_ready() && matches!(self.phase, Phase::Leader(_)) {
+        if is_unfit && self.health.is_peer_better() && matches!(self.phase, Phase::Leader(_)) {
             self.begin_departure(Reason::Unhealthy, now);
         }
     }

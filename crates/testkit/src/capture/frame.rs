@@ -127,14 +127,10 @@ impl std::str::FromStr for Mac {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bytes: Result<Vec<u8>, _> = text
-            .split(':')
-            .map(|part| u8::from_str_radix(part, 16))
-            .collect();
+        let bytes: Result<Vec<u8>, _> =
+            text.split(':').map(|part| u8::from_str_radix(part, 16)).collect();
         let bytes = bytes.ok().and_then(|bytes| bytes.try_into().ok());
-        bytes
-            .map(Self)
-            .ok_or_else(|| anyhow::anyhow!("not an Ethernet address: {text:?}"))
+        bytes.map(Self).ok_or_else(|| anyhow::anyhow!("not an Ethernet address: {text:?}"))
     }
 }
 
@@ -154,11 +150,7 @@ impl Ethernet {
             _ => Some(Frame::Other),
         };
         let frame = frame.unwrap_or(Frame::Invalid("shorter than its header says"));
-        Some(Self {
-            destination,
-            source,
-            frame,
-        })
+        Some(Self { destination, source, frame })
     }
 }
 
@@ -219,14 +211,10 @@ fn icmpv6(bytes: &[u8], src: Ipv6Addr, dst: Ipv6Addr, hop_limit: u8) -> Option<F
     }
     // RFC 4861 section 7.1: what a receiver has to check before it believes a word.
     if hop_limit != 255 {
-        return Some(Frame::Invalid(
-            "neighbour discovery with a hop limit other than 255",
-        ));
+        return Some(Frame::Invalid("neighbour discovery with a hop limit other than 255"));
     }
     if *bytes.get(1)? != 0 {
-        return Some(Frame::Invalid(
-            "neighbour discovery with a code other than 0",
-        ));
+        return Some(Frame::Invalid("neighbour discovery with a code other than 0"));
     }
     if checksum(src, dst, bytes) != 0 {
         return Some(Frame::Invalid("neighbour discovery with a wrong checksum"));
@@ -241,9 +229,7 @@ fn icmpv6(bytes: &[u8], src: Ipv6Addr, dst: Ipv6Addr, hop_limit: u8) -> Option<F
     let flags = *bytes.get(4)?;
     let solicited = flags & 0x40 != 0;
     if solicited && dst.is_multicast() {
-        return Some(Frame::Invalid(
-            "advertisement with the solicited flag to a multicast group",
-        ));
+        return Some(Frame::Invalid("advertisement with the solicited flag to a multicast group"));
     }
     Some(Frame::NeighborAdvert {
         target,
@@ -273,16 +259,8 @@ fn link_layer_option(mut options: &[u8]) -> Option<Option<Mac>> {
 /// The Internet checksum of an ICMPv6 message under its pseudo-header (RFC 8200 section 8.1); 0 over
 /// a message that carries the right one.
 pub(crate) fn checksum(src: Ipv6Addr, dst: Ipv6Addr, message: &[u8]) -> u16 {
-    let length = u32::try_from(message.len())
-        .unwrap_or(u32::MAX)
-        .to_be_bytes();
-    let parts: [&[u8]; 5] = [
-        &src.octets(),
-        &dst.octets(),
-        &length,
-        &[0, 0, 0, 58],
-        message,
-    ];
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let parts: [&[u8]; 5] = [&src.octets(), &dst.octets(), &length, &[0, 0, 0, 58], message];
     let mut sum: u32 = 0;
     for part in parts {
         for pair in part.chunks(2) {

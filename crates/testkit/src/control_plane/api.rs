@@ -43,9 +43,7 @@ impl ApiClient {
     /// The same client with another bound for one request (default 10 s).
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self {
-            endpoint: self.endpoint.with_timeout(timeout),
-        }
+        Self { endpoint: self.endpoint.with_timeout(timeout) }
     }
 
     /// Sends GET.
@@ -53,11 +51,7 @@ impl ApiClient {
     /// # Errors
     /// When there was no answer; any status is an answer.
     pub fn get(&self, path: &str) -> anyhow::Result<Response> {
-        self.endpoint.call(Call {
-            method: &Method::GET,
-            path,
-            body: None,
-        })
+        self.endpoint.call(Call { method: &Method::GET, path, body: None })
     }
 
     /// Sends POST (create).
@@ -82,11 +76,7 @@ impl ApiClient {
     /// As [`ApiClient::get`].
     pub fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Response> {
         let body = Some(("application/merge-patch+json", body));
-        self.endpoint.call(Call {
-            method: &Method::PATCH,
-            path,
-            body,
-        })
+        self.endpoint.call(Call { method: &Method::PATCH, path, body })
     }
 
     /// Sends DELETE.
@@ -94,11 +84,7 @@ impl ApiClient {
     /// # Errors
     /// As [`ApiClient::get`].
     pub fn delete(&self, path: &str) -> anyhow::Result<Response> {
-        self.endpoint.call(Call {
-            method: &Method::DELETE,
-            path,
-            body: None,
-        })
+        self.endpoint.call(Call { method: &Method::DELETE, path, body: None })
     }
 
     fn send_json(&self, method: &Method, path: &str, body: &Value) -> anyhow::Result<Response> {

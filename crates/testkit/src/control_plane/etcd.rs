@@ -35,12 +35,7 @@ pub(super) struct MemberStatus {
 }
 
 pub(super) fn member_status(namespace: &Namespace) -> anyhow::Result<MemberStatus> {
-    let status = post(
-        namespace,
-        "/v3/maintenance/status",
-        &json!({}),
-        STATUS_TIMEOUT,
-    )?;
+    let status = post(namespace, "/v3/maintenance/status", &json!({}), STATUS_TIMEOUT)?;
     let member = text(&status["header"]["member_id"]).context("no member_id in the status")?;
     // The gateway leaves out zeros: no leader is id 0.
     let leader = text(&status["leader"]).filter(|id| id != "0");
@@ -50,13 +45,7 @@ pub(super) fn member_status(namespace: &Namespace) -> anyhow::Result<MemberStatu
 /// Asks the leader to hand over; any other member refuses.
 pub(super) fn transfer_leader(namespace: &Namespace, target: &str) -> anyhow::Result<()> {
     let body = json!({ "targetID": target });
-    post(
-        namespace,
-        "/v3/maintenance/transfer-leadership",
-        &body,
-        TRANSFER_TIMEOUT,
-    )
-    .map(drop)
+    post(namespace, "/v3/maintenance/transfer-leadership", &body, TRANSFER_TIMEOUT).map(drop)
 }
 
 fn post(
@@ -68,11 +57,7 @@ fn post(
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, CLIENT_PORT));
     Endpoint::new(namespace, address, None)
         .with_timeout(timeout)
-        .call(Call {
-            method: &Method::POST,
-            path,
-            body: Some(("application/json", body)),
-        })?
+        .call(Call { method: &Method::POST, path, body: Some(("application/json", body)) })?
         .into_success()
 }
 

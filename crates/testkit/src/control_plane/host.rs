@@ -50,11 +50,7 @@ impl Member {
         let etcd = in_host(spec, "etcd", &tools.etcd, &directory)
             .args(etcd_args(&directory, spec, &cluster.hosts))
             .start()?;
-        Ok(Self {
-            etcd,
-            spec: spec.clone(),
-            directory,
-        })
+        Ok(Self { etcd, spec: spec.clone(), directory })
     }
 
     /// Starts the API server and does not wait for it.
@@ -64,22 +60,13 @@ impl Member {
         pki: &Pki,
         tools: &Tools,
     ) -> anyhow::Result<Host> {
-        let Self {
-            etcd,
-            spec,
-            directory,
-        } = self;
+        let Self { etcd, spec, directory } = self;
         let admin_kubeconfig = write_admin_kubeconfig(&directory, &spec, cluster, pki)?;
         let args = api_server_args(&directory, &spec, cluster, pki)?;
         let api_server = in_host(&spec, "kube-apiserver", &tools.kube_apiserver, &directory)
             .args(args)
             .start()?;
-        Ok(Host {
-            api_server,
-            etcd,
-            spec,
-            admin_kubeconfig,
-        })
+        Ok(Host { api_server, etcd, spec, admin_kubeconfig })
     }
 }
 
@@ -110,19 +97,14 @@ fn peer_url(host: &HostSpec) -> String {
 }
 
 fn client_url() -> String {
-    format!(
-        "http://{}",
-        SocketAddr::from((Ipv4Addr::LOCALHOST, CLIENT_PORT))
-    )
+    format!("http://{}", SocketAddr::from((Ipv4Addr::LOCALHOST, CLIENT_PORT)))
 }
 
 /// Heartbeat (100 ms) and election timeout (1 s) stay etcd's own: the product's times are chosen
 /// against them.
 fn etcd_args(directory: &Path, spec: &HostSpec, hosts: &[HostSpec]) -> Vec<String> {
-    let members: Vec<String> = hosts
-        .iter()
-        .map(|host| format!("{}={}", host.hostname, peer_url(host)))
-        .collect();
+    let members: Vec<String> =
+        hosts.iter().map(|host| format!("{}={}", host.hostname, peer_url(host))).collect();
     vec![
         format!("--name={}", spec.hostname),
         format!("--data-dir={}", directory.join("etcd").display()),
@@ -153,14 +135,8 @@ fn api_server_args(
         format!("--secure-port={API_PORT}"),
         "--endpoint-reconciler-type=lease".into(),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".into(),
-        format!(
-            "--service-account-key-file={}",
-            path(&pki.service_account_public)
-        ),
-        format!(
-            "--service-account-signing-key-file={}",
-            path(&pki.service_account_private)
-        ),
+        format!("--service-account-key-file={}", path(&pki.service_account_public)),
+        format!("--service-account-signing-key-file={}", path(&pki.service_account_private)),
         "--service-cluster-ip-range=10.96.0.0/16".into(),
         format!("--tls-cert-file={}", path(&certificate)),
         format!("--tls-private-key-file={}", path(&key)),
@@ -194,18 +170,9 @@ mod tests {
     fn a_certificate_has_its_own_host_and_the_vips_unless_told_otherwise() {
         let own = IpAddr::from(Ipv4Addr::new(192, 0, 2, 11));
         let vip = IpAddr::from(Ipv4Addr::new(192, 0, 2, 10));
-        let mut cluster = ControlPlaneSpec {
-            vips: vec![vip],
-            ..ControlPlaneSpec::default()
-        };
+        let mut cluster = ControlPlaneSpec { vips: vec![vip], ..ControlPlaneSpec::default() };
         let names = serving_names(own, &cluster);
-        for name in [
-            "kubernetes",
-            "127.0.0.1",
-            "10.96.0.1",
-            "192.0.2.11",
-            "192.0.2.10",
-        ] {
+        for name in ["kubernetes", "127.0.0.1", "10.96.0.1", "192.0.2.11", "192.0.2.10"] {
             assert!(names.iter().any(|it| it == name), "{name} in {names:?}");
         }
         cluster.certificates_without_vips = true;

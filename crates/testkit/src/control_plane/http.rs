@@ -98,12 +98,7 @@ impl Endpoint {
         address: SocketAddr,
         tls: Option<Arc<ClientConfig>>,
     ) -> Self {
-        Self {
-            namespace: namespace.clone(),
-            address,
-            tls,
-            timeout: DEFAULT_TIMEOUT,
-        }
+        Self { namespace: namespace.clone(), address, tls, timeout: DEFAULT_TIMEOUT }
     }
 
     pub(super) fn with_timeout(mut self, timeout: Duration) -> Self {
@@ -118,9 +113,7 @@ impl Endpoint {
     }
 
     fn call_here(&self, call: Call<'_>) -> anyhow::Result<Response> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             tokio::time::timeout(self.timeout, self.connect_and_send(call))
                 .await
@@ -134,10 +127,7 @@ impl Endpoint {
             return send(tcp, self.address, call).await;
         };
         let name = ServerName::try_from("kubernetes")?;
-        let tls = TlsConnector::from(Arc::clone(tls))
-            .connect(name, tcp)
-            .await
-            .context("TLS")?;
+        let tls = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await.context("TLS")?;
         send(tls, self.address, call).await
     }
 }
@@ -162,12 +152,7 @@ where
     let request = request.body(Full::new(Bytes::from(bytes)))?;
     let response = sender.send_request(request).await?;
     let status = response.status().as_u16();
-    let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES)
-        .collect()
-        .await;
+    let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!("read the body: {error}"))?;
-    Ok(Response {
-        status,
-        body: body.to_bytes().to_vec(),
-    })
+    Ok(Response { status, body: body.to_bytes().to_vec() })
 }

@@ -32,9 +32,7 @@ impl RunDir {
         let _gate = close_gate()?;
         sweep()?;
         let directory = tempfile::Builder::new().prefix(PREFIX).tempdir_in(PARENT);
-        let path = directory
-            .context("make a run directory in /dev/shm")?
-            .keep();
+        let path = directory.context("make a run directory in /dev/shm")?.keep();
         let lock = File::open(&path).with_context(|| format!("open {}", path.display()))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).context("lock the run directory")?;
         Ok(Self { path, _lock: lock })
@@ -86,11 +84,7 @@ mod tests {
     #[test]
     fn a_run_removes_its_own_and_dead_directories_but_no_living_one() {
         let living = RunDir::create().unwrap();
-        let dead = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .tempdir_in(PARENT)
-            .unwrap()
-            .keep();
+        let dead = tempfile::Builder::new().prefix(PREFIX).tempdir_in(PARENT).unwrap().keep();
         fs::write(dead.join("database"), "left behind").unwrap();
         let own = RunDir::create().unwrap();
         assert!(living.path().is_dir());

@@ -16,10 +16,7 @@ pub(super) struct Tools {
 
 impl Tools {
     pub(super) fn find() -> anyhow::Result<Self> {
-        Ok(Self {
-            etcd: tool("etcd")?,
-            kube_apiserver: tool("kube-apiserver")?,
-        })
+        Ok(Self { etcd: tool("etcd")?, kube_apiserver: tool("kube-apiserver")? })
     }
 }
 
@@ -32,10 +29,7 @@ pub fn tool(name: &str) -> anyhow::Result<PathBuf> {
     let output = Command::new(&script).args(["path", name]).output();
     let output = output.with_context(|| format!("run {}", script.display()))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(
-        output.status.success(),
-        "hack/tools.sh path {name} failed: {said}"
-    );
+    anyhow::ensure!(output.status.success(), "hack/tools.sh path {name} failed: {said}");
     let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     anyhow::ensure!(
         path.is_file(),

@@ -54,9 +54,7 @@ pub(super) fn parse(json: &str) -> Result<Vec<Addr>> {
     let links: Vec<PrintedLink> = serde_json::from_str(json).context("read ip -j addr")?;
     let addresses = links.into_iter().flat_map(|link| {
         let name = link.ifname;
-        link.addr_info
-            .into_iter()
-            .filter_map(move |printed| read(&name, &printed))
+        link.addr_info.into_iter().filter_map(move |printed| read(&name, &printed))
     });
     Ok(addresses.collect())
 }
@@ -88,9 +86,7 @@ mod tests {
              "dynamic":true,"noprefixroute":true,"label":"eth0","valid_life_time":3,"preferred_life_time":0},
             {"family":"inet6","local":"fd30::11","prefixlen":64,"scope":"global","nodad":true,
              "valid_life_time":4294967295,"preferred_life_time":4294967295}]}]"#;
-        let [vip, own] = &parse(json).unwrap()[..] else {
-            panic!("two addresses")
-        };
+        let [vip, own] = &parse(json).unwrap()[..] else { panic!("two addresses") };
         assert_eq!(
             *vip,
             Addr {

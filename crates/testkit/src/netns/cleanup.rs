@@ -64,10 +64,7 @@ pub fn clean_on_signal() -> Result<()> {
                 return;
             }
             clean_now();
-            #[allow(
-                clippy::exit,
-                reason = "the signal's default action was to end the process"
-            )]
+            #[allow(clippy::exit, reason = "the signal's default action was to end the process")]
             std::process::exit(INTERRUPTED);
         })
         .context("start a thread")?;
@@ -75,9 +72,7 @@ pub fn clean_on_signal() -> Result<()> {
 }
 
 fn wait_for_signal(armed: &std::sync::mpsc::Sender<Result<()>>) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -102,10 +97,9 @@ fn clean_now() {
 /// after a failure: the rest must go all the same.
 pub(super) fn remove_prefix(prefix: &str) {
     match names() {
-        Ok(names) => names
-            .iter()
-            .filter(|name| name.starts_with(prefix))
-            .for_each(|name| remove(name)),
+        Ok(names) => {
+            names.iter().filter(|name| name.starts_with(prefix)).for_each(|name| remove(name))
+        }
         Err(error) => tracing::warn!(error = format!("{error:#}"), prefix, "Namespaces are left"),
     }
 }
@@ -121,25 +115,17 @@ pub(super) fn kill(pid: u32) {
 
 fn remove(name: &str) {
     if let Ok(pids) = ip::ip(&["netns", "pids", name]) {
-        pids.lines()
-            .filter_map(|pid| pid.trim().parse().ok())
-            .for_each(kill);
+        pids.lines().filter_map(|pid| pid.trim().parse().ok()).for_each(kill);
     }
     if let Err(error) = ip::ip(&["netns", "del", name]) {
         // Two runs may clean up after a third at the same time.
-        tracing::debug!(
-            namespace = name,
-            error = format!("{error:#}"),
-            "Namespace is not removed"
-        );
+        tracing::debug!(namespace = name, error = format!("{error:#}"), "Namespace is not removed");
     }
 }
 
 fn names() -> Result<Vec<String>> {
     let printed = ip::ip(&["netns", "list"])?;
-    let first_words = printed
-        .lines()
-        .filter_map(|line| line.split_whitespace().next());
+    let first_words = printed.lines().filter_map(|line| line.split_whitespace().next());
     Ok(first_words.map(str::to_owned).collect())
 }
 
@@ -150,9 +136,7 @@ fn owner(name: &str) -> Option<u32> {
     let _run: u32 = parts.next()?.parse().ok()?;
     let role = parts.next()?;
     let is_ours = matches!(role, "sw" | "c")
-        || role
-            .strip_prefix(['h', 's'])
-            .is_some_and(|number| number.parse::<u8>().is_ok());
+        || role.strip_prefix(['h', 's']).is_some_and(|number| number.parse::<u8>().is_ok());
     (is_ours && parts.next().is_none()).then_some(pid)
 }
 
@@ -169,15 +153,9 @@ mod tests {
         for name in ["pt42-0-sw", "pt42-13-c", "pt42-0-h1", "pt42-0-s2"] {
             assert_eq!(owner(name), Some(42), "{name}");
         }
-        for name in [
-            "pt-0-sw",
-            "pt42-sw",
-            "pt42-0-x",
-            "pt42-0-h",
-            "pt42-0-h1-z",
-            "ptx-0-c",
-            "cni-1",
-        ] {
+        for name in
+            ["pt-0-sw", "pt42-sw", "pt42-0-x", "pt42-0-h", "pt42-0-h1-z", "ptx-0-c", "cni-1"]
+        {
             assert_eq!(owner(name), None, "{name}");
         }
     }

@@ -32,9 +32,7 @@ struct PrintedLink {
 impl Namespace {
     pub(super) fn create(name: &str) -> Result<Self> {
         ip::ip(&["netns", "add", name])?;
-        Ok(Self {
-            name: name.to_owned(),
-        })
+        Ok(Self { name: name.to_owned() })
     }
 
     /// The name that `ip netns` knows.
@@ -69,9 +67,7 @@ impl Namespace {
     pub fn run_in<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| self.enter().map(|()| work()));
-            thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
@@ -120,9 +116,7 @@ impl Namespace {
         }
         let json = self.ip(&["-j", "link", "show", "dev", link])?;
         let links: Vec<Flags> = serde_json::from_str(&json).context("read ip -j link")?;
-        Ok(links
-            .iter()
-            .any(|link| link.flags.iter().any(|flag| flag == "LOWER_UP")))
+        Ok(links.iter().any(|link| link.flags.iter().any(|flag| flag == "LOWER_UP")))
     }
 
     /// Puts `address` on `eth0` as a single host, for ever and without telling anyone: what a
@@ -144,8 +138,7 @@ impl Namespace {
     /// # Errors
     /// When it is not there.
     pub fn delete_address(&self, address: IpAddr) -> Result<()> {
-        self.ip(&["addr", "del", &single_host(address), "dev", INTERFACE])
-            .map(|_output| ())
+        self.ip(&["addr", "del", &single_host(address), "dev", INTERFACE]).map(|_output| ())
     }
 
     /// Runs `ip -n <namespace> …` and gives what it printed.
@@ -162,10 +155,7 @@ impl Namespace {
     /// When `ip` fails.
     pub fn processes(&self) -> Result<Vec<u32>> {
         let printed = ip::ip(&["netns", "pids", &self.name])?;
-        printed
-            .lines()
-            .map(|line| line.trim().parse().context("read ip netns pids"))
-            .collect()
+        printed.lines().map(|line| line.trim().parse().context("read ip netns pids")).collect()
     }
 
     /// Kills every process in it, as a power cut does.

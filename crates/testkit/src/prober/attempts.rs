@@ -59,11 +59,7 @@ pub(super) async fn request_repeatedly(
 /// A connection that ends with RST: ten minutes of FINs would leave 12 000 ports in TIME_WAIT at any
 /// time, and the client would run out of them.
 pub(super) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_zero_linger()?;
     socket.connect(address).await
 }
@@ -93,14 +89,8 @@ async fn connect_once(address: SocketAddr) -> Outcome {
 /// Runs one attempt under its bound.
 async fn bounded(attempt: impl Future<Output = Outcome>) -> Attempt {
     let start = Instant::now();
-    let outcome = timeout(ATTEMPT_TIMEOUT, attempt)
-        .await
-        .unwrap_or(Outcome::TimedOut);
-    Attempt {
-        start,
-        took: start.elapsed(),
-        outcome,
-    }
+    let outcome = timeout(ATTEMPT_TIMEOUT, attempt).await.unwrap_or(Outcome::TimedOut);
+    Attempt { start, took: start.elapsed(), outcome }
 }
 
 /// Starts an attempt each `period` until told to stop, then waits for those under way.

@@ -103,31 +103,23 @@ impl Sightings {
     /// Who answered from `from` up to, but not at, `until`.
     #[must_use]
     pub fn holders_between(&self, from: Instant, until: Instant) -> BTreeSet<Mac> {
-        let during = self
-            .answers
-            .iter()
-            .filter(|answer| from <= answer.at && answer.at < until);
+        let during = self.answers.iter().filter(|answer| from <= answer.at && answer.at < until);
         during.map(|answer| answer.mac).collect()
     }
 
     /// The longest time that at least two hosts held the VIP.
     #[must_use]
     pub fn two_holders(&self) -> Duration {
-        self.overlaps()
-            .iter()
-            .map(Overlap::length)
-            .max()
-            .unwrap_or_default()
+        self.overlaps().iter().map(Overlap::length).max().unwrap_or_default()
     }
 
     /// The same for the time from `at` on: an overlap that began before counts from `at`.
     #[must_use]
     pub fn two_holders_after(&self, at: Instant) -> Duration {
-        let lengths = self.overlaps_after(at).into_iter().map(|overlap| {
-            overlap
-                .until
-                .saturating_duration_since(overlap.from.max(at))
-        });
+        let lengths = self
+            .overlaps_after(at)
+            .into_iter()
+            .map(|overlap| overlap.until.saturating_duration_since(overlap.from.max(at)));
         lengths.max().unwrap_or_default()
     }
 
@@ -145,10 +137,7 @@ impl Sightings {
         let holds = self.holds();
         let mut overlaps: Vec<Overlap> = Vec::new();
         for (index, second) in holds.iter().enumerate() {
-            for first in holds[..index]
-                .iter()
-                .filter(|first| first.mac != second.mac)
-            {
+            for first in holds[..index].iter().filter(|first| first.mac != second.mac) {
                 // Sorted by their beginning: the second begins inside the first or after it.
                 if first.until >= second.from {
                     overlaps.push(Overlap {
@@ -178,20 +167,9 @@ impl Sightings {
         let mut current: BTreeMap<Mac, Hold> = BTreeMap::new();
         let mut holds = Vec::new();
         for Sighting { at, mac } in self.answers.iter().copied() {
-            let hold = current.entry(mac).or_insert(Hold {
-                mac,
-                from: at,
-                until: at,
-            });
+            let hold = current.entry(mac).or_insert(Hold { mac, from: at, until: at });
             if at.saturating_duration_since(hold.until) > SILENCE {
-                holds.push(std::mem::replace(
-                    hold,
-                    Hold {
-                        mac,
-                        from: at,
-                        until: at,
-                    },
-                ));
+                holds.push(std::mem::replace(hold, Hold { mac, from: at, until: at }));
             }
             hold.until = at;
         }
@@ -214,13 +192,7 @@ mod tests {
 
     /// Answers of `mac` each 5 ms, both ends included.
     fn answers(zero: Instant, mac: Mac, from: u64, until: u64) -> Vec<Sighting> {
-        (from..=until)
-            .step_by(5)
-            .map(|at| Sighting {
-                at: zero + ms(at),
-                mac,
-            })
-            .collect()
+        (from..=until).step_by(5).map(|at| Sighting { at: zero + ms(at), mac }).collect()
     }
 
     fn seen(parts: &[Vec<Sighting>]) -> Sightings {
@@ -233,10 +205,7 @@ mod tests {
         let seen = seen(&[answers(zero, A, 0, 500), answers(zero, B, 505, 1000)]);
         assert_eq!(seen.two_holders(), Duration::ZERO);
         assert_eq!(seen.overlaps(), []);
-        assert_eq!(
-            seen.holders_between(zero, zero + ms(500)),
-            BTreeSet::from([A])
-        );
+        assert_eq!(seen.holders_between(zero, zero + ms(500)), BTreeSet::from([A]));
     }
 
     #[test]
@@ -246,10 +215,7 @@ mod tests {
         assert_eq!(seen.two_holders(), ms(300));
         assert_eq!(seen.two_holders_after(zero + ms(600)), ms(100));
         assert_eq!(seen.two_holders_after(zero + ms(701)), Duration::ZERO);
-        assert_eq!(
-            seen.holders_between(zero + ms(400), zero + ms(401)),
-            BTreeSet::from([A, B])
-        );
+        assert_eq!(seen.holders_between(zero + ms(400), zero + ms(401)), BTreeSet::from([A, B]));
     }
 
     #[test]
@@ -281,9 +247,7 @@ mod tests {
             answers(zero, B, 200, 500),
             answers(zero, third, 300, 600),
         ]);
-        let [overlap] = &seen.overlaps()[..] else {
-            panic!("one overlap")
-        };
+        let [overlap] = &seen.overlaps()[..] else { panic!("one overlap") };
         assert_eq!((overlap.length(), overlap.macs.len()), (ms(300), 3));
     }
 

@@ -50,10 +50,7 @@ impl TlsTarget {
         config.resumption = Resumption::disabled();
         let server_name = ServerName::try_from(target.server_name.clone())
             .with_context(|| format!("server_name {:?}", target.server_name))?;
-        Ok(Self {
-            connector: TlsConnector::from(Arc::new(config)),
-            server_name,
-        })
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), server_name })
     }
 
     /// Connects, verifies, asks for `/livez`, and reads the status.
@@ -70,9 +67,7 @@ impl TlsTarget {
 
     pub(super) async fn open(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
         let stream = connect(address).await?;
-        self.connector
-            .connect(self.server_name.clone(), stream)
-            .await
+        self.connector.connect(self.server_name.clone(), stream).await
     }
 
     /// Sends `GET /livez` and reads the status of the answer; bytes after the status line may be
@@ -93,9 +88,7 @@ impl TlsTarget {
 
 impl std::fmt::Debug for TlsTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TlsTarget")
-            .field("server_name", &self.server_name)
-            .finish_non_exhaustive()
+        f.debug_struct("TlsTarget").field("server_name", &self.server_name).finish_non_exhaustive()
     }
 }
 
@@ -116,11 +109,7 @@ async fn read_status(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<u16> {
 fn status_of(head: &[u8]) -> Option<u16> {
     let rest = head.strip_prefix(b"HTTP/1.")?;
     let digits = rest.get(2..5)?;
-    std::str::from_utf8(digits)
-        .ok()?
-        .parse()
-        .ok()
-        .filter(|status| (100..600).contains(status))
+    std::str::from_utf8(digits).ok()?.parse().ok().filter(|status| (100..600).contains(status))
 }
 
 #[cfg(test)]
@@ -131,13 +120,8 @@ mod tests {
     fn reads_a_status() {
         assert_eq!(status_of(b"HTTP/1.1 200 OK\r\n"), Some(200));
         assert_eq!(status_of(b"HTTP/1.0 500 \r\nx: y"), Some(500));
-        for bad in [
-            &b"HTTP/2 200\n"[..],
-            b"HTTP/1.1 2\n",
-            b"HTTP/1.1 999 \n",
-            b"\n",
-            b"SSH-2.0\n",
-        ] {
+        for bad in [&b"HTTP/2 200\n"[..], b"HTTP/1.1 2\n", b"HTTP/1.1 999 \n", b"\n", b"SSH-2.0\n"]
+        {
             assert_eq!(status_of(bad), None, "{bad:?}");
         }
     }

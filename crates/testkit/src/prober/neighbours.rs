@@ -68,14 +68,7 @@ pub(super) fn open(client: &Namespace, vip: IpAddr) -> Result<(Ask, Hear)> {
             std::io::Result::Ok((PacketSocket::open(INTERFACE, 0, &[])?, ears))
         })?
         .with_context(|| format!("open packet sockets in {client}"))?;
-    Ok((
-        Ask {
-            socket,
-            question,
-            interval,
-        },
-        Hear { socket: ears, vip },
-    ))
+    Ok((Ask { socket, question, interval }, Hear { socket: ears, vip }))
 }
 
 // === impl Ask ===
@@ -116,10 +109,7 @@ impl Hear {
             }
         }
         let dropped = self.socket.take_dropped().context("ask for lost frames")?;
-        ensure!(
-            dropped == 0,
-            "{dropped} frames were lost: the machine is too busy for the prober"
-        );
+        ensure!(dropped == 0, "{dropped} frames were lost: the machine is too busy for the prober");
         Ok(())
     }
 
@@ -137,9 +127,7 @@ impl Hear {
 /// What a frame says about who has `vip`.
 fn claim(ethernet: &Ethernet, vip: IpAddr) -> Option<Claim> {
     match &ethernet.frame {
-        Frame::Arp {
-            op, sha, spa, tpa, ..
-        } if IpAddr::V4(*spa) == vip => {
+        Frame::Arp { op, sha, spa, tpa, .. } if IpAddr::V4(*spa) == vip => {
             let is_to_all = ethernet.destination == Mac::BROADCAST;
             match op {
                 2 if !is_to_all && tpa != spa => Some(Claim::Answer(*sha)),
@@ -148,12 +136,7 @@ fn claim(ethernet: &Ethernet, vip: IpAddr) -> Option<Claim> {
                 _ => None,
             }
         }
-        Frame::NeighborAdvert {
-            target,
-            solicited,
-            lladdr,
-            ..
-        } if IpAddr::V6(*target) == vip => {
+        Frame::NeighborAdvert { target, solicited, lladdr, .. } if IpAddr::V6(*target) == vip => {
             let mac = lladdr.unwrap_or(ethernet.source);
             Some(if *solicited {
                 Claim::Answer(mac)
@@ -212,19 +195,8 @@ mod tests {
     const CLIENT: Ipv4Addr = Ipv4Addr::new(172, 30, 0, 100);
 
     fn arp(op: u16, destination: Mac, spa: Ipv4Addr, tpa: Ipv4Addr) -> Ethernet {
-        let frame = Frame::Arp {
-            op,
-            sha: HOLDER,
-            spa,
-            tha: ASKER_MAC,
-            tpa,
-            dst_mac: destination,
-        };
-        Ethernet {
-            destination,
-            source: HOLDER,
-            frame,
-        }
+        let frame = Frame::Arp { op, sha: HOLDER, spa, tha: ASKER_MAC, tpa, dst_mac: destination };
+        Ethernet { destination, source: HOLDER, frame }
     }
 
     #[test]
@@ -232,14 +204,8 @@ mod tests {
         let announced = |form| Some(Claim::Announcement(HOLDER, form));
         for (frame, expected) in [
             (arp(2, ASKER_MAC, VIP, CLIENT), Some(Claim::Answer(HOLDER))),
-            (
-                arp(2, Mac::BROADCAST, VIP, VIP),
-                announced(AnnouncementForm::ArpReply),
-            ),
-            (
-                arp(1, Mac::BROADCAST, VIP, VIP),
-                announced(AnnouncementForm::ArpRequest),
-            ),
+            (arp(2, Mac::BROADCAST, VIP, VIP), announced(AnnouncementForm::ArpReply)),
+            (arp(1, Mac::BROADCAST, VIP, VIP), announced(AnnouncementForm::ArpRequest)),
             // The VIP's owner asking for somebody else, a probe, and another's answer.
             (arp(1, Mac::BROADCAST, VIP, CLIENT), None),
             (arp(1, Mac::BROADCAST, Ipv4Addr::UNSPECIFIED, VIP), None),
@@ -252,23 +218,9 @@ mod tests {
     #[test]
     fn the_questions_are_what_the_parser_reads() {
         let request = Ethernet::parse(&arp_request(VIP)).unwrap();
-        assert!(matches!(
-            request.frame,
-            Frame::Arp {
-                op: 1,
-                tpa: VIP,
-                spa: ASKER_V4,
-                ..
-            }
-        ));
+        assert!(matches!(request.frame, Frame::Arp { op: 1, tpa: VIP, spa: ASKER_V4, .. }));
         let target = "fd30::10".parse().unwrap();
         let question = Ethernet::parse(&solicitation(target)).unwrap();
-        assert_eq!(
-            question.frame,
-            Frame::NeighborSolicit {
-                target,
-                src: ASKER_V6
-            }
-        );
+        assert_eq!(question.frame, Frame::NeighborSolicit { target, src: ASKER_V6 });
     }
 }

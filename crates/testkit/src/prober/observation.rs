@@ -109,20 +109,14 @@ impl Observation {
     /// Who announced the VIP from `from` up to, but not at, `until`.
     #[must_use]
     pub fn announcers_between(&self, from: Instant, until: Instant) -> BTreeSet<Mac> {
-        let during = self
-            .announcements
-            .iter()
-            .filter(|one| from <= one.at && one.at < until);
+        let during = self.announcements.iter().filter(|one| from <= one.at && one.at < until);
         during.map(|announcement| announcement.mac).collect()
     }
 
     /// The time of the first mark of this name.
     #[must_use]
     pub fn mark(&self, name: &str) -> Option<Instant> {
-        self.marks
-            .iter()
-            .find(|mark| mark.name == name)
-            .map(|mark| mark.at)
+        self.marks.iter().find(|mark| mark.name == name).map(|mark| mark.at)
     }
 
     /// The figures, for a report.

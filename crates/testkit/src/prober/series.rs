@@ -86,11 +86,7 @@ impl Series {
         attempts.sort_by_key(|attempt| attempt.start);
         let latest = attempts.last().map_or(began, |attempt| attempt.start);
         let ended = ended.unwrap_or(latest).max(latest);
-        Self {
-            attempts,
-            began,
-            ended,
-        }
+        Self { attempts, began, ended }
     }
 
     /// Every attempt, by start.
@@ -102,10 +98,7 @@ impl Series {
     /// How many attempts succeeded.
     #[must_use]
     pub fn successes(&self) -> usize {
-        self.attempts
-            .iter()
-            .filter(|attempt| attempt.outcome.is_success())
-            .count()
+        self.attempts.iter().filter(|attempt| attempt.outcome.is_success()).count()
     }
 
     /// How many attempts failed.
@@ -145,20 +138,11 @@ impl Series {
 
     /// Every gap, in order: one between each two neighbouring successes.
     pub fn gaps(&self) -> impl Iterator<Item = Gap> {
-        let successes = self
-            .attempts
-            .iter()
-            .filter(|attempt| attempt.outcome.is_success());
-        let ends = successes
-            .map(|success| (success.start, false))
-            .chain([(self.ended, true)]);
+        let successes = self.attempts.iter().filter(|attempt| attempt.outcome.is_success());
+        let ends = successes.map(|success| (success.start, false)).chain([(self.ended, true)]);
         let is_empty = self.attempts.is_empty();
         ends.scan(self.began, |from, (until, is_open)| {
-            let gap = Gap {
-                from: *from,
-                until,
-                is_open,
-            };
+            let gap = Gap { from: *from, until, is_open };
             *from = until;
             Some(gap)
         })
@@ -168,25 +152,15 @@ impl Series {
     /// How many attempts begun between `from` and `until` failed.
     #[must_use]
     pub fn failures_between(&self, from: Instant, until: Instant) -> usize {
-        let during = self
-            .attempts
-            .iter()
-            .filter(|one| from <= one.start && one.start < until);
-        during
-            .filter(|attempt| !attempt.outcome.is_success())
-            .count()
+        let during = self.attempts.iter().filter(|one| from <= one.start && one.start < until);
+        during.filter(|attempt| !attempt.outcome.is_success()).count()
     }
 
     /// The first success begun at or after `at`.
     #[must_use]
     pub fn first_success_after(&self, at: Instant) -> Option<Instant> {
-        let successes = self
-            .attempts
-            .iter()
-            .filter(|attempt| attempt.outcome.is_success());
-        successes
-            .map(|attempt| attempt.start)
-            .find(|start| *start >= at)
+        let successes = self.attempts.iter().filter(|attempt| attempt.outcome.is_success());
+        successes.map(|attempt| attempt.start).find(|start| *start >= at)
     }
 
     /// The longest time between two starts, whatever came of them: the part of a gap that is the
@@ -202,11 +176,7 @@ impl Series {
     }
 
     fn longest(&self, wanted: impl Fn(&Gap) -> bool) -> Duration {
-        self.gaps()
-            .filter(wanted)
-            .map(|gap| gap.length())
-            .max()
-            .unwrap_or_default()
+        self.gaps().filter(wanted).map(|gap| gap.length()).max().unwrap_or_default()
     }
 }
 
@@ -223,11 +193,7 @@ mod tests {
         let attempts = starts.iter().rev().map(|start| Attempt {
             start: zero + ms(*start),
             took: ms(1),
-            outcome: if failed.contains(start) {
-                Outcome::TimedOut
-            } else {
-                Outcome::Connected
-            },
+            outcome: if failed.contains(start) { Outcome::TimedOut } else { Outcome::Connected },
         });
         Series::new(attempts.collect(), zero, Some(zero + ms(ended)))
     }
@@ -272,18 +238,12 @@ mod tests {
         let series = series(zero, &[0, 5, 10, 15], &[5, 10], 15);
         assert_eq!(series.failures_between(zero + ms(5), zero + ms(10)), 1);
         assert_eq!(series.failures_between(zero, zero + ms(20)), 2);
-        assert_eq!(
-            series.first_success_after(zero + ms(1)),
-            Some(zero + ms(15))
-        );
+        assert_eq!(series.first_success_after(zero + ms(1)), Some(zero + ms(15)));
     }
 
     #[test]
     fn no_attempt_is_no_gap() {
         let zero = Instant::now();
-        assert_eq!(
-            Series::new(Vec::new(), zero, Some(zero + ms(100))).max_gap(),
-            Duration::ZERO
-        );
+        assert_eq!(Series::new(Vec::new(), zero, Some(zero + ms(100))).max_gap(), Duration::ZERO);
     }
 }

@@ -57,25 +57,10 @@ impl Summary {
             duration_ms: since(observation.ended),
             tcp: SeriesSummary::of(&observation.tcp, observation.began),
             https: SeriesSummary::of(&observation.https, observation.began),
-            held_closed_ms: observation
-                .held_closed
-                .iter()
-                .map(|close| since(close.at))
-                .collect(),
+            held_closed_ms: observation.held_closed.iter().map(|close| since(close.at)).collect(),
             two_holders_ms: millis(observation.two_holders()),
-            answers: counted(
-                observation
-                    .answers
-                    .all()
-                    .iter()
-                    .map(|one| one.mac.to_string()),
-            ),
-            announcements: counted(
-                observation
-                    .announcements
-                    .iter()
-                    .map(|one| one.mac.to_string()),
-            ),
+            answers: counted(observation.answers.all().iter().map(|one| one.mac.to_string())),
+            announcements: counted(observation.announcements.iter().map(|one| one.mac.to_string())),
             marks_ms: observation
                 .marks
                 .iter()

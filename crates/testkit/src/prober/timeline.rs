@@ -103,14 +103,8 @@ impl Timeline {
             held_opened,
             held_closed,
             marks: self.marks().clone(),
-            is_truncated: [
-                tcp_full,
-                https_full,
-                answers_full,
-                announcements_full,
-                held_full,
-            ]
-            .contains(&true),
+            is_truncated: [tcp_full, https_full, answers_full, announcements_full, held_full]
+                .contains(&true),
         }
     }
 }
@@ -119,10 +113,7 @@ impl Timeline {
 
 impl<T: Clone> Bounded<T> {
     const fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            items: Mutex::new((Vec::new(), false)),
-        }
+        Self { limit, items: Mutex::new((Vec::new(), false)) }
     }
 
     fn push(&self, item: T) {
@@ -135,9 +126,6 @@ impl<T: Clone> Bounded<T> {
     }
 
     fn copy(&self) -> (Vec<T>, bool) {
-        self.items
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.items.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

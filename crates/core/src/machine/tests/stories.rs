@@ -295,6 +295,17 @@ fn an_absent_lease_is_waited_for_unless_it_was_released() {
 }
 
 #[test]
+fn a_garbled_incarnation_does_not_unseat_an_entitled_holder() {
+    let mut bench = Bench::leader();
+    bench.take();
+    let view = bench.lease(Holder::Node("cp-1".into()));
+    let view = LeaseView { incarnation: Some(String::new()), ..view };
+    bench.event(Event::LeaseWatched(Observed::Present(view)));
+    assert_eq!(role(&bench), Role::Leader);
+    assert_eq!(bench.last_write().2.kind, WriteKind::Renew, "written anew at once");
+}
+
+#[test]
 fn an_absurd_published_duration_is_waited_for_a_minute() {
     let mut bench = Bench::follower();
     let view = bench.lease(Holder::Node("stranger".into()));

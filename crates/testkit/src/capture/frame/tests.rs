@@ -46,14 +46,7 @@ fn reads_a_gratuitous_arp() {
         tpa: vip,
         dst_mac: Mac::BROADCAST,
     };
-    assert_eq!(
-        parsed,
-        Ethernet {
-            destination: Mac::BROADCAST,
-            source: HOST,
-            frame
-        }
-    );
+    assert_eq!(parsed, Ethernet { destination: Mac::BROADCAST, source: HOST, frame });
 }
 
 #[test]
@@ -88,10 +81,7 @@ fn calls_invalid_what_a_host_drops() {
         (advert(255, 0x60, 0), "solicited"),
     ] {
         let parsed = Ethernet::parse(&frame).unwrap().frame;
-        assert!(
-            matches!(parsed, Frame::Invalid(text) if text.contains(why)),
-            "{parsed:?}"
-        );
+        assert!(matches!(parsed, Frame::Invalid(text) if text.contains(why)), "{parsed:?}");
     }
 }
 
@@ -100,13 +90,7 @@ fn survives_every_cut_and_every_flipped_byte() {
     let whole = advert(255, 0x20, 0);
     for len in 0..whole.len() {
         let parsed = Ethernet::parse(&whole[..len]);
-        assert!(!matches!(
-            parsed,
-            Some(Ethernet {
-                frame: Frame::NeighborAdvert { .. },
-                ..
-            })
-        ));
+        assert!(!matches!(parsed, Some(Ethernet { frame: Frame::NeighborAdvert { .. }, .. })));
     }
     for at in 0..whole.len() {
         for value in 0..=255 {
