@@ -1,6 +1,6 @@
 # The image for who has a container engine; `make image` packs the same one without.
 #
-#   docker build -t localhost/pintle .
+#   docker build -t pintle.dev/pintle:VERSION .
 #
 # The build stage makes a binary for the machine that it runs on, so `docker build --platform
 # linux/arm64` gives an arm64 image by emulation. Across architectures without emulation: outside a

@@ -16,7 +16,6 @@ INPUT_SECONDS=5
 # +nightly would be overruled by an inherited RUSTUP_TOOLCHAIN, and cargo-fuzz calls cargo by itself.
 export RUSTUP_TOOLCHAIN=nightly
 rustc -V >/dev/null 2>&1 || { echo 'fuzz: a nightly toolchain is needed: rustup toolchain install nightly' >&2; exit 69; }
-command -v c++ >/dev/null || { echo 'fuzz: a C++ compiler is needed for libFuzzer: apt-get install g++' >&2; exit 69; }
 PATH=$(dirname "$(hack/setup.sh path cargo-fuzz)"):$PATH
 # cargo-fuzz keeps to fuzz/target, away from the cache of everything else.
 unset CARGO_TARGET_DIR RUSTFLAGS

@@ -76,6 +76,9 @@ if [[ $(id -u) == 0 && ${image##*-} == "$(dpkg --print-architecture 2>/dev/null 
     said=$(chroot "$work/root" /pintle version) || die "/pintle version fails in an empty root"
     grep -qF "$version" <<<"$said" || die "/pintle version says '$said', not $version"
     say "it runs in an empty root: $said"
+    # Else kubelet looks for an image that nobody imported.
+    [[ -n ${IMAGE:-} ]] || chroot "$work/root" /pintle manifest static-pod --vip 192.0.2.10 | grep -qE "image: \"?$name\"?\$" ||
+        die "\`pintle manifest static-pod\` names another image than $name"
 fi
 
 if [[ $(id -u) == 0 ]] && command -v containerd >/dev/null && command -v ctr >/dev/null; then

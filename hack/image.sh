@@ -3,7 +3,7 @@
 # `ctr -n k8s.io images import` and `docker load` take. Needs no container engine and no registry; the
 # same binary gives the same bytes. The Dockerfile builds the same image where there is an engine.
 #
-#   hack/image.sh         IMAGE=name (default localhost/pintle: a name that nobody would try to pull);
+#   hack/image.sh         IMAGE=name (default: the one that `pintle manifest` writes);
 #                         TARGET as for hack/binary.sh; SOURCE_DATE_EPOCH for `created`
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -17,7 +17,7 @@ esac
 version=$(cargo metadata --no-deps --format-version 1 | jq -r '.packages[] | select(.name == "pintle-cli").version')
 epoch=${SOURCE_DATE_EPOCH:-0}
 created=$(date --utc --date="@$epoch" +%Y-%m-%dT%H:%M:%SZ)
-name=${IMAGE:-localhost/pintle}:$version
+name=${IMAGE:-pintle.dev/pintle}:$version
 out=target/image/pintle-$version-linux-$architecture.tar
 
 work=$(mktemp -d)

@@ -20,7 +20,12 @@ static_checks() {
 # Its advisory database is a download of its own and changes without us: not part of a test of this tree.
 dependencies() {
     stage 'cargo-deny' hack/setup.sh cargo-deny
-    stage dependencies "$(hack/setup.sh path cargo-deny)" --locked check bans licenses sources
+    stage dependencies "$(hack/setup.sh path cargo-deny)" --locked check -A unused-wrapper bans licenses sources
+}
+
+# Fuzzing needs nightly and minutes; that the targets still fit the modules they include needs neither.
+fuzz_targets() {
+    stage 'fuzz targets' cargo check --manifest-path fuzz/Cargo.toml --locked
 }
 
 docs() {
@@ -53,13 +58,14 @@ check() {
 
 test_all() {
     need_root
-    stages 19
+    stages 20
     stage packages hack/setup.sh packages
     static_checks
     stage 'controls of layers' hack/layers.sh --self-test
     stage 'controls of tree' hack/hygiene.sh --self-test
     stage 'unit, property, simulation' hack/tests.sh quick
     dependencies
+    fuzz_targets
     docs
     stage 'control plane' hack/tools.sh
     stage namespaces hack/tests.sh netns
@@ -70,10 +76,11 @@ test_all() {
 }
 
 verify() {
-    stages 9
+    stages 10
     stage packages hack/setup.sh packages
     static_checks
     dependencies
+    fuzz_targets
     docs
 }
 
@@ -97,7 +104,8 @@ e2e() {
     stage packages hack/setup.sh packages
     stage 'control plane' hack/tools.sh
     stage binary hack/binary.sh
-    bed e2e --runs "${RUNS:-10}" ${ROW:+--row "$ROW"}
+    bed e2e --runs "${RUNS:-10}" ${ROW:+--row "$ROW"} ${CONTROLS:+--controls}
+    [[ -n ${CONTROLS:-} ]] || stage 'table in README.md' cargo run --quiet --locked -p pintle-e2e --bin e2e -- --write-readme README.md
 }
 
 bench_idle() {

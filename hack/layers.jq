@@ -29,7 +29,7 @@ def owners: {
   "hyper":                ["cluster", "probe", "telemetry", "testkit", "e2e"],
   "hyper-util":           ["cluster", "probe", "telemetry", "testkit", "e2e"],
   "rustls":               ["cluster", "probe", "cli", "daemon", "testkit", "e2e"],
-  "clap":                 ["cli"],
+  "clap":                 ["cli", "e2e"],
   "prometheus-client":    ["telemetry"],
   "stateright":           ["sim"]
 };

@@ -21,13 +21,11 @@ judge_sources() { # DIRECTORY
         crate=$(basename "$(dirname "$manifest")")
         awk '/^\[/ { in_lints = ($0 == "[lints]") } in_lints && /^workspace *= *true/ { found = 1 } END { exit !found }' \
             "$manifest" || echo "pintle-$crate: Cargo.toml lacks [lints] workspace = true"
-        for root in lib main; do
-            root=$(dirname "$manifest")/src/$root.rs
-            [[ -f $root ]] || continue
-            lint='#!\[forbid\(unsafe_code\)\]'
-            [[ " $MAY_DENY_ONLY " != *" $crate "* ]] || lint='#!\[(forbid|deny)\(unsafe_code\)\]'
-            grep -Eq "^$lint" "$root" || echo "pintle-$crate: ${root#"$1"/} lacks #![forbid(unsafe_code)]"
-        done
+        root=$(dirname "$manifest")/src/lib.rs
+        [[ -f $root ]] || continue
+        lint='#!\[forbid\(unsafe_code\)\]'
+        [[ " $MAY_DENY_ONLY " != *" $crate "* ]] || lint='#!\[(forbid|deny)\(unsafe_code\)\]'
+        grep -Eq "^$lint" "$root" || echo "pintle-$crate: ${root#"$1"/} lacks #![forbid(unsafe_code)]"
     done
 }
 

@@ -30,7 +30,7 @@ version_of() { # NAME
 # By the Debian package that has each command. libc6-dev brings the static C library.
 install_packages() {
     local missing=() pair
-    for pair in ip:iproute2 jq:jq cc:gcc flock:util-linux setpriv:util-linux unshare:util-linux \
+    for pair in ip:iproute2 jq:jq cc:gcc c++:g++ flock:util-linux setpriv:util-linux unshare:util-linux \
         gzip:gzip readelf:binutils git:git; do
         command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done

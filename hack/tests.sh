@@ -23,13 +23,16 @@ netns) [[ $(id -u) == 0 ]] || { echo 'tests: network namespaces need root' >&2; 
 *) echo "tests: unknown kind '$kind': quick or netns" >&2; exit 64 ;;
 esac
 
-# One line per test program: KIND PACKAGE DIRECTORY PROGRAM.
+# One line per test program: KIND PACKAGE TARGET DIRECTORY PROGRAM. `-n` and `inputs`: an error in the
+# filter then ends jq with a failure; it must never leave a test program out in silence.
 list=$(cargo test --workspace --locked --lib --bins --tests --no-run --message-format=json-render-diagnostics |
-    jq -r --arg root "$NEEDS_ROOT" 'select(.reason == "compiler-artifact" and .profile.test and .executable)
+    jq -rn --arg root "$NEEDS_ROOT" 'inputs
+        | select(.reason == "compiler-artifact" and .profile.test and .executable)
         | (.manifest_path | rtrimstr("/Cargo.toml")) as $dir
         | ("pintle-" + ($dir | split("/") | last)) as $package
-        | ($root | split(" ")) as $rooted
-        | (if (.target.kind | index("test")) and ($rooted | index($package) // index("\($package)/\(.target.name)")) then "netns" else "quick" end) as $kind
+        | [$package, $package + "/" + .target.name] as $names
+        | (.target.kind | index("test")) as $is_integration
+        | (if $is_integration and any($root | split(" ")[]; IN($names[])) then "netns" else "quick" end) as $kind
         | [$kind, $package, .target.kind[0] + ":" + .target.name, $dir, .executable] | @tsv')
 
 run=0

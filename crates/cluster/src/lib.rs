@@ -1,5 +1,5 @@
 //! The only part of pintle that knows Kubernetes: carries out what the core wants of the Lease, and
-//! turns what API servers say into [`Event`]s.
+//! turns what API servers say into [events](pintle_core::Event).
 //!
 //! Never decides when to ask, whom to ask, or what an answer means for the VIP; never follows a
 //! kubeconfig's own server; never runs another program; never asks twice by itself, but for a
@@ -13,7 +13,7 @@
 //!  Event, addresses, CAs <-- all of them
 //! ```
 //!
-//! Tasks, all spawned by [`start`] on the caller's runtime and ended when [`Running`] is dropped:
+//! Tasks, all spawned by [`start()`] on the caller's runtime and ended when [`Running`] is dropped:
 //!
 //! | task | count | when it is dropped |
 //! |---|---|---|

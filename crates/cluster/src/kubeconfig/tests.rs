@@ -136,6 +136,9 @@ fn an_error_never_shows_a_key() {
     for broken in [
         format!("users: {secret}"),
         format!("users:\n- {secret}"),
+        format!("{secret}: 1\n{secret}: 2"),
+        format!("users: *{}", start),
+        format!("users: !{start} []\nclusters: !!{start} [}}"),
         text.replace(line, &format!("{line}\n  bad indent: [")),
         text.replace(line, &format!("    client-key-data: [{secret}]")),
         text.replace(line, &format!("    client-key-data: é{secret}")),

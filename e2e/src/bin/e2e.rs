@@ -1,0 +1,168 @@
+//! `e2e`: the fault table on the real control plane. Needs root, and `hack/tools.sh` run once.
+//!
+//! Exit codes: 0 every run passed; 1 one did not, or a control passed that must fail; 64 bad
+//! arguments.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use pintle_e2e::machine::{Machine, Versions};
+use pintle_e2e::results::Results;
+use pintle_e2e::rows::{self, ROWS, Row};
+use pintle_e2e::runner::Runner;
+use pintle_e2e::say::{log_to_stderr, print, say};
+use pintle_e2e::{pintle, report, workspace};
+
+/// Runs the fault table: three hosts with etcd, kube-apiserver and pintle each, and a client.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How many runs each row has in the end; those that are there already are not made again
+    #[arg(long, default_value_t = 10)]
+    runs: usize,
+    /// Each row once, beginning anew, with results of its own
+    #[arg(long, conflicts_with_all = ["runs", "resume"])]
+    once: bool,
+    /// Only this row; may be given several times
+    #[arg(long = "row", value_name = "ID")]
+    rows: Vec<String>,
+    /// Goes on with the results that are there (the default)
+    #[arg(long)]
+    resume: bool,
+    /// Begins anew
+    #[arg(long, conflicts_with = "resume")]
+    fresh: bool,
+    /// Each row's control instead: the judge must fail it
+    #[arg(long)]
+    controls: bool,
+    /// Repeats the choices of an earlier call
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Stops at the first failure and leaves everything running until interrupted
+    #[arg(long)]
+    keep: bool,
+    /// Where results and the logs of failed runs go [default: target/e2e]
+    #[arg(long, value_name = "DIRECTORY")]
+    output: Option<PathBuf>,
+    /// Prints the rows and ends
+    #[arg(long)]
+    list: bool,
+    /// Prints the results that are there as the README's table and ends
+    #[arg(long)]
+    markdown: bool,
+    /// Puts them between the markers in this file and ends
+    #[arg(long, value_name = "FILE")]
+    write_readme: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _closed = error.print();
+            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
+        }
+    };
+    log_to_stderr();
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(format!("e2e: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<bool> {
+    if arguments.list {
+        print(report::aligned(&ROWS.iter().map(listed).collect::<Vec<_>>()));
+        return Ok(true);
+    }
+    let output = arguments.output.clone();
+    let mut output = output.unwrap_or_else(|| workspace().join("target/e2e"));
+    if arguments.markdown || arguments.write_readme.is_some() {
+        let results = Results::read(&output.join("results.json"))?;
+        let results = results.context("there are no results yet: run `make e2e`")?;
+        match &arguments.write_readme {
+            Some(path) => report::write_readme(path, &results)?,
+            None => print(report::markdown(&results)),
+        }
+        return Ok(true);
+    }
+    let rows = selected(&arguments.rows)?;
+    let binary = pintle::binary()?;
+    if arguments.once {
+        // The figures of ten runs are not thrown away for those of one.
+        output = output.join("once");
+    }
+    let runs = if arguments.once { 1 } else { arguments.runs };
+    let seed = arguments.seed.unwrap_or_else(|| std::process::id().into());
+    let is_fresh = arguments.fresh || arguments.once;
+    let mut results = prepare(&output, &binary, seed, is_fresh)?;
+    let mut runner = Runner::new(&binary, &output, results.seed, arguments.keep);
+    if arguments.controls {
+        return run_controls(&mut runner, &rows);
+    }
+    for row in &rows {
+        runner.run_row(row, runs, &mut results)?;
+    }
+    drop(runner);
+    print(report::table(&results));
+    let passed =
+        |row: &&Row| results.row(row.id).is_some_and(pintle_e2e::results::RowResults::passed);
+    Ok(rows.iter().all(passed))
+}
+
+fn run_controls(runner: &mut Runner, rows: &[&Row]) -> Result<bool> {
+    let mut blind = Vec::new();
+    for row in rows {
+        if !runner.run_control(row)? {
+            blind.push(row.id);
+        }
+    }
+    if blind.is_empty() {
+        print(format!("{} controls failed as they must", rows.len()));
+    } else {
+        print(format!("the judge is blind in these rows: {}", blind.join(", ")));
+    }
+    Ok(blind.is_empty())
+}
+
+/// The results to go on with: those that are there, if they are of this build on this machine.
+fn prepare(
+    output: &std::path::Path,
+    binary: &std::path::Path,
+    seed: u64,
+    is_fresh: bool,
+) -> Result<Results> {
+    let (machine, versions) = (Machine::here(), Versions::of(binary)?);
+    let path = output.join("results.json");
+    if !is_fresh && let Some(results) = Results::read(&path)? {
+        if results.is_of(&machine, &versions) {
+            let runs: usize = results.rows.iter().map(|row| row.runs.len()).sum();
+            say(format!("going on with the {runs} runs in {}", path.display()));
+            return Ok(results);
+        }
+        let kept = output.join(format!("results-{}.json", results.versions.pintle_build));
+        std::fs::rename(&path, &kept)?;
+        say(format!(
+            "another pintle or another machine: earlier results are in {}",
+            kept.display()
+        ));
+    }
+    Ok(Results::new(machine, versions, seed))
+}
+
+fn selected(ids: &[String]) -> Result<Vec<&'static Row>> {
+    if ids.is_empty() {
+        return Ok(ROWS.iter().collect());
+    }
+    let find = |id: &String| rows::row(id).with_context(|| format!("no row {id}: see --list"));
+    ids.iter().map(find).collect()
+}
+
+fn listed(row: &Row) -> Vec<String> {
+    [row.id, row.title, row.limit].map(str::to_owned).to_vec()
+}

@@ -1,0 +1,167 @@
+//! Results as a table for the terminal and as the README's.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::results::{Results, RowResults};
+
+/// The README's table stands between these.
+pub const BEGIN: &str = "<!-- fault-table:begin -->";
+/// The end of the README's table.
+pub const END: &str = "<!-- fault-table:end -->";
+
+/// Lines up columns, the first to the left, with two spaces in between.
+#[must_use]
+pub fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            // Writing into a String cannot fail.
+            let _written = write!(line, "{cell:<width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// The table for the terminal.
+#[must_use]
+pub fn table(results: &Results) -> String {
+    let heading = ["row", "runs", "median ms", "worst ms", "two holders ms", "", "limit"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    rows.extend(results.rows.iter().map(|row| {
+        vec![
+            row.id.clone(),
+            row.runs.len().to_string(),
+            shown(row.median_ms),
+            shown(row.worst_ms),
+            shown(two_holders(row)),
+            if row.passed() { "pass" } else { "FAIL" }.to_owned(),
+            row.limit.clone(),
+        ]
+    }));
+    aligned(&rows)
+}
+
+/// The README's table, with its markers.
+#[must_use]
+pub fn markdown(results: &Results) -> String {
+    let mut text = format!("{BEGIN}\n| fault | client sees at most | median | worst | runs |\n");
+    text.push_str("|---|---|---|---|---|\n");
+    for row in &results.rows {
+        let _written = writeln!(
+            text,
+            "| {} | {} | {} | {} | {}{} |",
+            row.title,
+            row.limit,
+            with_unit(row.median_ms),
+            with_unit(row.worst_ms),
+            row.runs.len(),
+            if row.passed() { "" } else { ", **failed**" },
+        );
+    }
+    let machine = &results.machine;
+    let versions = &results.versions;
+    let _written = write!(
+        text,
+        "\nMeasured by `make e2e` on {} on {} cores of {}, Linux {}, {} GiB: {}, {}, {}. A gap runs from \
+         the start of the last success to the start of the next (TCP connects each 5 ms, HTTPS requests \
+         each 50 ms, attempts bounded at 200 ms); a connect that succeeds at once leaves a gap of 5 ms.\n{END}\n",
+        results.date.split('T').next().unwrap_or_default(),
+        machine.cores,
+        machine.cpu,
+        machine.kernel,
+        machine.memory_mib.div_ceil(1024),
+        versions.pintle,
+        versions.kubernetes,
+        versions.etcd,
+    );
+    text
+}
+
+/// Puts the table between its markers in a file.
+///
+/// # Errors
+/// When the file cannot be read or written, or has no markers.
+pub fn write_readme(path: &Path, results: &Results) -> Result<()> {
+    let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    let text = replaced(&text, &markdown(results));
+    let text = text.with_context(|| format!("{} has no {BEGIN} … {END}", path.display()))?;
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}
+
+fn replaced(text: &str, table: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_old, after) = rest.split_once(END)?;
+    Some(format!("{before}{}{after}", table.trim_end()))
+}
+
+fn two_holders(row: &RowResults) -> Option<f64> {
+    let each = row.runs.iter().map(|run| run.evidence.two_holders_ms);
+    each.reduce(f64::max)
+}
+
+fn shown(ms: Option<f64>) -> String {
+    ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"))
+}
+
+fn with_unit(ms: Option<f64>) -> String {
+    match ms {
+        None => "-".to_owned(),
+        Some(ms) if ms < 100.0 => format!("{ms:.1} ms"),
+        Some(ms) => format!("{ms:.0} ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::run;
+    use crate::rows::ROWS;
+
+    fn results() -> Results {
+        let mut results = Results::default();
+        results.add(&ROWS[0], run(0, 31.5));
+        results.add(&ROWS[0], run(1, 45.5));
+        results
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let text = table(&results());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0].find("median"), lines[1].find("38.5"), "{text}");
+        assert!(lines[1].contains("45.5") && lines[1].contains("pass"), "{text}");
+    }
+
+    #[test]
+    fn a_failed_row_says_so_in_both_tables() {
+        let mut results = results();
+        let mut failed = run(2, 900.0);
+        failed.passed = false;
+        results.add(&ROWS[0], failed);
+        assert!(table(&results).contains("FAIL"));
+        assert!(markdown(&results).contains("| 3, **failed** |"));
+    }
+
+    #[test]
+    fn the_readmes_table_is_replaced_and_nothing_else() {
+        let readme = format!("# x\n{BEGIN}\nFORMER\n{END}\nrest\n");
+        let once = replaced(&readme, &markdown(&results())).unwrap();
+        assert!(once.starts_with("# x\n") && once.ends_with(&format!("{END}\nrest\n")), "{once}");
+        assert!(once.contains("| 38.5 ms | 45.5 ms | 2 |") && !once.contains("FORMER"), "{once}");
+        assert_eq!(replaced(&once, &markdown(&results())).unwrap(), once);
+        assert_eq!(replaced("no markers", "x"), None);
+    }
+}

@@ -1,0 +1,50 @@
+//! Faults of etcd.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::bed::HOSTS;
+use crate::scene::Scene;
+
+/// etcd elects within 1.0 to 1.9 s, and a lease that was not renewed runs out after 2.5 s.
+const ELECTED: Duration = Duration::from_secs(6);
+
+const NO_QUORUM: Duration = Duration::from_secs(30);
+
+/// Flapping would show: several lease durations.
+const AFTERMATH: Duration = Duration::from_secs(6);
+
+pub(super) fn leader_killed(scene: &mut Scene<'_>) -> Result<()> {
+    let holder = scene.holder;
+    let leader = scene.bed.cluster().etcd_leader()?;
+    scene.fault();
+    scene.bed.cluster().etcd(leader).kill()?;
+    if scene.is_control {
+        scene.bed.pintle(holder).process().term()?;
+    }
+    scene.watch_until(ELECTED);
+    scene.healed();
+    scene.bed.cluster().restart_etcd(leader)?;
+    scene.bed.wait_api_ready(leader).context("after etcd came back")?;
+    scene.watch(AFTERMATH);
+    Ok(())
+}
+
+pub(super) fn no_quorum(scene: &mut Scene<'_>) -> Result<()> {
+    let spared = scene.random.below(HOSTS);
+    scene.fault();
+    for host in (0..HOSTS).filter(|host| *host != spared) {
+        scene.bed.cluster().etcd(host).kill()?;
+    }
+    scene.watch_until(NO_QUORUM);
+    scene.healed();
+    for host in (0..HOSTS).filter(|host| *host != spared) {
+        scene.bed.cluster().restart_etcd(host)?;
+    }
+    for host in 0..HOSTS {
+        scene.bed.wait_api_ready(host).context("after etcd's quorum came back")?;
+    }
+    scene.watch(AFTERMATH);
+    Ok(())
+}
