@@ -94,7 +94,8 @@ pub enum LeaseFailure {
     Invalid,
     /// 429 or 5xx.
     Unavailable,
-    /// The connection was refused, reset or broken, or TLS failed: nothing was asked.
+    /// The connection was refused, reset or broken, or TLS failed. A write whose connection broke
+    /// may have been done all the same; the next one over the same state then conflicts.
     Refused,
     /// No answer in time: it may or may not have been done.
     Timeout,

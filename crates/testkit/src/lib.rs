@@ -3,6 +3,8 @@
 //! Development only: nothing that ships depends on this crate. A fault is judged by [`prober`],
 //! by `ip -j` and by packet capture, never by what pintle says of itself.
 
+#![deny(unsafe_code)]
+
 pub mod capture;
 pub mod certs;
 pub mod control_plane;

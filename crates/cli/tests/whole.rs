@@ -1,0 +1,19 @@
+//! Whole `pintle` processes on hosts in namespaces, before stand-in API servers.
+//!
+//! Needs root and iproute2; fails without them. Judged from outside: by `ip -j`, by packet capture, by
+//! HTTP, by what is stored in the API, and by the log as far as it is contract.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod whole {
+    mod api_loss;
+    mod bed;
+    mod conflict;
+    mod credentials;
+    mod families;
+    mod refusals;
+    mod signals;
+    mod story;
+    mod tampering;
+    mod waiting;
+}
