@@ -65,7 +65,7 @@ impl Versions {
             pintle: first_line(pintle, "version")?,
             pintle_build: fingerprint(pintle)?,
             kubernetes: first_line(&tool("kube-apiserver")?, "--version")?,
-            etcd: first_line(&tool("etcd")?, "--version")?,
+            etcd: first_line(&tool("etcd")?, "--version")?.replace(" Version:", ""),
         })
     }
 }

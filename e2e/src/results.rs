@@ -180,6 +180,7 @@ impl RunRecord {
             Headline::Tcp => Some(evidence.gap_ms(Client::Tcp)),
             Headline::Https => Some(evidence.gap_ms(Client::Https)),
             Headline::TwoHolders => Some(evidence.two_holders_ms),
+            Headline::Silence => Some(evidence.silence_ms),
             Headline::Figure(name) => played.figures.get(name).copied(),
         };
         Self {

@@ -60,6 +60,8 @@ pub enum Headline {
     Https,
     /// The time with two answering hosts.
     TwoHolders,
+    /// The longest time in which nobody answered for the address.
+    Silence,
     /// A figure of the row's own.
     Figure(&'static str),
 }

@@ -20,29 +20,29 @@ mod follow;
 mod lead;
 mod leave;
 mod observe;
+mod phase;
 mod timeout;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::command::{Command, Direction, Notice, Reason, Transition};
 use crate::config::{ApiLoss, Config, Probe};
-use crate::desired::{Claim, Desired, ProbePace, Role, Status, VipDesire};
+use crate::desired::{Desired, ProbePace, Role, Status, VipDesire};
 use crate::election::attempts::Attempts;
 use crate::election::knowledge::Knowledge;
 use crate::election::servers::Servers;
 use crate::event::Event;
-use crate::fence::Grounds;
 use crate::health::{Fitness, Health};
-use crate::lease::Version;
-use crate::server::ServerId;
 use crate::time::Instant;
 use crate::vip::MacAddr;
 
 pub use timeout::TimerReason;
+
+use phase::{Candidacy, Departure, LeaveStage, Loss, Phase, Presence, Stage, Start, Term};
 
 /// A deadline handled later than this means that the process did not run: a suspended, stopped or
 /// starved process must not keep an address without a right. Far above what a busy node's scheduler
@@ -96,104 +96,6 @@ fn spread(priority: i8, node: &str) -> Duration {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     Duration::from_millis(5 * steps) + Duration::from_micros(hash % 5000)
-}
-
-/// The term of a leader, and of one that holds without a right.
-#[derive(Clone, Debug)]
-struct Term {
-    grounds: Grounds,
-    claim: Claim,
-    /// Who may rightly still answer for the VIP: the last holder, until it has noticed.
-    former_mac: Option<MacAddr>,
-    /// The Lease must be read before anything else: somebody else wrote it, or claims the VIP.
-    must_read: bool,
-    /// Write anew at once: the Lease was edited.
-    must_write: bool,
-    /// Answer this claim once the Lease was read to be ours.
-    defend: Option<crate::vip::Vip>,
-    /// Servers on which a renewal failed since the last success.
-    failed: BTreeSet<ServerId>,
-    /// A server refused in a way that is no loss of the API: *held* is out of the question.
-    denied: bool,
-    /// Attempts of the kernel to bind that failed since the last success.
-    bind_failures: u32,
-    renewed_at: Instant,
-    start: Option<Start>,
-}
-
-/// How a term began; taken when the acquisition is reported.
-#[derive(Clone, Debug)]
-struct Start {
-    from: Option<String>,
-    reason: Reason,
-    detect: Duration,
-    decided_at: Instant,
-    leased_at: Instant,
-}
-
-/// A candidate's way to the Lease.
-#[derive(Clone, Debug)]
-struct Candidacy {
-    reason: Reason,
-    from: Option<String>,
-    decided_at: Instant,
-    detect: Duration,
-    claim: Claim,
-    stage: Stage,
-    /// When the stage of reading began without a read that worked.
-    mute_since: Instant,
-    /// Nobody could write for a while: the incumbent goes first.
-    blocked: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Reads the Lease, to see that nothing changed.
-    Reading,
-    /// Writes it over `base`.
-    Writing { base: Option<Version>, server: Option<ServerId> },
-}
-
-/// The way out.
-#[derive(Clone, Debug)]
-struct Departure {
-    stage: LeaveStage,
-    deadline: Instant,
-    unbound_at: Option<Instant>,
-    /// Somebody else wrote: look before writing again.
-    must_read: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LeaveStage {
-    Unbinding,
-    Writing,
-}
-
-#[derive(Clone, Debug)]
-enum Phase {
-    Starting,
-    Follower,
-    Candidate(Candidacy),
-    Leader(Term),
-    Held(Term),
-    Releasing(Departure),
-}
-
-/// What is known of the addresses on this host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
-    Unknown,
-    Unbound,
-    Bound,
-}
-
-/// A loss that is decided and not yet reported.
-#[derive(Clone, Debug)]
-struct Loss {
-    reason: Reason,
-    decided_at: Instant,
-    detect: Duration,
 }
 
 /// The decision. See the module's page for the driver's contract.

@@ -1,7 +1,7 @@
 //! Wires core, the adapters and telemetry into the running pintle. Decides nothing.
 //!
 //! Threads (ARCHITECTURE.md says why): `control` with the event loop and every adapter, and the
-//! caller's, which serves HTTP and waits for signals. Tasks are named in [`control`] and [`run`].
+//! caller's, which serves HTTP and waits for signals. Tasks are named in the modules `control` and `wiring`.
 
 #![forbid(unsafe_code)]
 

@@ -65,7 +65,14 @@ fn main() -> ExitCode {
         }
     };
     log_to_stderr();
-    match run(&arguments) {
+    let rows = match selected(&arguments.rows) {
+        Ok(rows) => rows,
+        Err(error) => {
+            say(format!("e2e: {error:#}"));
+            return ExitCode::from(64);
+        }
+    };
+    match run(&arguments, &rows) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -75,7 +82,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<bool> {
+fn run(arguments: &Arguments, rows: &[&Row]) -> Result<bool> {
     if arguments.list {
         print(report::aligned(&ROWS.iter().map(listed).collect::<Vec<_>>()));
         return Ok(true);
@@ -91,7 +98,6 @@ fn run(arguments: &Arguments) -> Result<bool> {
         }
         return Ok(true);
     }
-    let rows = selected(&arguments.rows)?;
     let binary = pintle::binary()?;
     if arguments.once {
         // The figures of ten runs are not thrown away for those of one.
@@ -103,9 +109,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let mut results = prepare(&output, &binary, seed, is_fresh)?;
     let mut runner = Runner::new(&binary, &output, results.seed, arguments.keep);
     if arguments.controls {
-        return run_controls(&mut runner, &rows);
+        return run_controls(&mut runner, rows);
     }
-    for row in &rows {
+    for row in rows {
         runner.run_row(row, runs, &mut results)?;
     }
     drop(runner);

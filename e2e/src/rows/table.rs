@@ -164,7 +164,8 @@ pub const ROWS: &[Row] = &[
         title: "all API servers hung for 20 s",
         limit: "does not move",
         rules: STAYS,
-        headline: Headline::Tcp,
+        // A hung server's backlog fills up with the prober's connects in these 20 s.
+        headline: Headline::Silence,
         leader: Leader::Alternating,
         steps: api::all_hung,
         control: control("onApiLoss is release", RELEASES, Check::Stays),
