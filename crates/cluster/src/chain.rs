@@ -119,7 +119,8 @@ impl Chain {
         if candidates.is_empty() {
             candidates = loaded(true);
         }
-        if candidates.is_empty() && self.without.is_due() {
+        let is_looked_at = slots.list.iter().all(|slot| slot.looked_at);
+        if candidates.is_empty() && is_looked_at && self.without.is_due() {
             let tried = slots.states();
             tracing::info!(tried, "Waiting for credentials");
         }

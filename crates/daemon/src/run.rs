@@ -154,7 +154,7 @@ async fn acquire_lock(vips: &[Vip], signals: &mut Signals) -> Option<Singleton> 
             noticed_at = Some(now());
             match &taken {
                 Taken::By { pid } => {
-                    tracing::warn!(?pid, "Another pintle holds this host, waiting until it ends");
+                    tracing::warn!(pid, "Another pintle holds this host, waiting until it ends");
                 }
                 Taken::Io(error) => tracing::warn!(%error, "The host's lock cannot be had"),
             }
