@@ -27,7 +27,7 @@ fn pod(arguments: &[&str]) -> Value {
 /// `UPDATE=1 cargo test -p pintle-cli` writes the file anew.
 #[test]
 fn the_pod_is_the_golden_one() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/static-pod.yaml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/static-pod.yaml");
     let version = env!("CARGO_PKG_VERSION");
     let printed = manifest(&["--vip", "192.0.2.10"]).replace(version, "VERSION");
     if std::env::var_os("UPDATE").is_some() {
