@@ -185,7 +185,7 @@ fn the_lifetime_is_never_shortened_nor_beyond_the_right() {
         }
         sleep(20);
     }
-    assert!(ends.len() > 30, "{}", ends.len());
+    assert!(ends.len() > 15, "{} readings, `ip` was too slow", ends.len());
     for pair in ends.windows(2) {
         assert!(pair[1] + Duration::from_millis(1050) > pair[0], "shortened: {pair:?}");
     }
@@ -214,7 +214,7 @@ fn a_held_vip_is_kept_silently_and_asked_for() {
     let mac = bed.own_mac();
     assert!(announcements(&frames, mac, 1).is_empty() && announcements(&frames, mac, 2).is_empty());
     let probes = [arp_probes(&frames, mac).len(), solicitations(&frames, mac).len()];
-    assert!(probes.iter().all(|count| (9..=16).contains(count)), "every 250 ms: {probes:?}");
+    assert!(probes.iter().all(|count| (20..=40).contains(count)), "every 100 ms: {probes:?}");
 
     // Entitled again: announced again, not bound again.
     let capture = bed.capture();
