@@ -25,3 +25,16 @@ fn a_second_pintle_on_the_host_waits_for_the_first() {
     bed.wait_renewals();
     assert!(second.is_ready());
 }
+
+#[test]
+fn one_that_waits_ends_when_asked_to_and_touches_nothing() {
+    let bed = Bed::new(1);
+    let first = bed.start_named("first", 0, &bed.setup());
+    bed.wait_holder();
+    let mut second = bed.start_named("second", 0, &bed.setup());
+    second.wait_line("Another pintle holds this host");
+    second.stop();
+    bed.wait_renewals();
+    assert_eq!(bed.owners(VIP), [0]);
+    assert!(first.is_ready() && first.changes("lost").is_empty(), "{}", first.log());
+}

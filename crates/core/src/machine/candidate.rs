@@ -143,6 +143,7 @@ impl Machine {
             defend: None,
             failed: BTreeSet::new(),
             denied: false,
+            refused: false,
             bind_failures: 0,
             renewed_at: sent,
             start: Some(Start { from, reason, detect, decided_at, leased_at: now }),

@@ -72,6 +72,7 @@ impl Machine {
         term.grounds.extend_lease(until);
         term.failed.clear();
         term.denied = false;
+        term.refused = false;
         term.must_read = false;
         term.must_write = false;
         if sent > term.renewed_at {
@@ -102,7 +103,8 @@ impl Machine {
             && self.presence == Presence::Bound
             && !self.shutdown;
         if !may_hold {
-            self.step_down(Reason::RenewDeadline, now);
+            let reason = if term.refused { Reason::Denied } else { Reason::RenewDeadline };
+            self.step_down(reason, now);
             return;
         }
         let term = term.clone();
@@ -182,6 +184,7 @@ impl Machine {
             | LeaseFailure::NoCredentials
             | LeaseFailure::Malformed => {
                 term.denied = true;
+                term.refused = true;
                 if is_held {
                     self.step_down(Reason::Denied, now);
                 }

@@ -28,6 +28,8 @@ pub(super) struct Term {
     pub(super) failed: BTreeSet<ServerId>,
     /// A server refused in a way that is no loss of the API: *held* is out of the question.
     pub(super) denied: bool,
+    /// The last refusal was of these credentials or this object, which is worth telling.
+    pub(super) refused: bool,
     /// Attempts of the kernel to bind that failed since the last success.
     pub(super) bind_failures: u32,
     pub(super) renewed_at: Instant,
