@@ -161,7 +161,8 @@ pub(crate) fn decode(
         version: version_of(object).ok_or(NotALease)?,
         holder,
         duration: published.unwrap_or_else(|| Duration::from_secs(in_seconds())),
-        mac: annotation(object, MAC).and_then(|mac| mac.parse().ok()),
+        // Other clients keep annotations that they do not know: a stale one vouches for nobody.
+        mac: published.and_then(|_| annotation(object, MAC)?.parse().ok()),
         transitions: i32::try_from(spec.lease_transitions.unwrap_or(0)).unwrap_or(i32::MAX),
         write: renewed_at.filter(|_| is_ours).and_then(|at| written(at.as_microsecond())),
         incarnation,

@@ -39,6 +39,9 @@ pub(crate) struct Health {
     failing_since: Option<Instant>,
     /// When the last failure of the local server was seen.
     failed_at: Option<Instant>,
+    /// `/readyz` is closed to this probe (`--anonymous-auth=false`): the local server said so when it
+    /// was last well, and what it says of itself is not to be asked more of the others.
+    is_closed: bool,
     /// The last failure leaves no doubt: nobody listens, or the server says that it stops.
     is_definite: bool,
     /// Peers that are ready, and since when that has been seen without a break, counted from the
@@ -58,6 +61,7 @@ impl Health {
             refusals: 0,
             failing_since: None,
             failed_at: None,
+            is_closed: false,
             is_definite: false,
             peers_ready_since: BTreeMap::new(),
         }
@@ -93,7 +97,9 @@ impl Health {
     pub(crate) fn observe(&mut self, server: ServerId, outcome: &ProbeOutcome, now: Instant) {
         if server == ServerId::LOCAL {
             self.observe_local(outcome, now);
-        } else if *outcome == ProbeOutcome::Ready {
+        } else if *outcome == ProbeOutcome::Ready
+            || (self.is_closed && *outcome == ProbeOutcome::Unauthorised)
+        {
             self.peers_ready_since.entry(server).or_insert(now);
         } else {
             self.peers_ready_since.remove(&server);
@@ -107,6 +113,7 @@ impl Health {
 
     fn observe_local(&mut self, outcome: &ProbeOutcome, now: Instant) {
         if outcome.is_alive() {
+            self.is_closed = *outcome == ProbeOutcome::Unauthorised;
             self.failing_since = None;
             self.failures = 0;
             self.refusals = 0;
@@ -213,6 +220,17 @@ mod tests {
         health.observe(peer, &ProbeOutcome::Ready, at(40));
         health.retain(&[]);
         assert!(!health.is_peer_better(), "it is no server of ours any more");
+    }
+
+    #[test]
+    fn where_probes_are_not_let_in_alive_is_all_that_can_be_asked() {
+        let peer = ServerId(1);
+        let mut health = health();
+        health.observe(ServerId::LOCAL, &ProbeOutcome::Unauthorised, at(0));
+        health.observe(ServerId::LOCAL, &ProbeOutcome::Refused, at(10));
+        health.observe(ServerId::LOCAL, &ProbeOutcome::Refused, at(11));
+        health.observe(peer, &ProbeOutcome::Unauthorised, at(20));
+        assert!(health.is_peer_better());
     }
 
     #[test]

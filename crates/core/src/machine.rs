@@ -123,6 +123,8 @@ pub struct Machine {
     rewatch_at: Instant,
     poll_at: Instant,
     claim_not_before: Instant,
+    /// Health does not take the VIP away before then.
+    demote_not_before: Instant,
     acquired: bool,
     loss: Option<Loss>,
     last_reason: Option<Reason>,
@@ -156,6 +158,7 @@ impl Machine {
             rewatch_at: now,
             poll_at: now,
             claim_not_before: now,
+            demote_not_before: now,
             acquired: false,
             loss: None,
             last_reason: None,

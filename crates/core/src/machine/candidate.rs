@@ -8,6 +8,7 @@ use crate::desired::Claim;
 use crate::election::attempts::{Attempt, HEDGE_INTERVAL, Request};
 use crate::event::LeaseFailure;
 use crate::fence::Grounds;
+use crate::health::Fitness;
 use crate::lease::Version;
 use crate::server::ServerId;
 use crate::time::Instant;
@@ -19,6 +20,13 @@ use super::{Candidacy, Machine, Phase, Presence, Reason, Stage, Start, Term};
 /// Without a read that works for this long nobody can write, the incumbent neither: it is let go
 /// first when that ends. Longer than one hedged round over three servers (0.9 s).
 const MUTE_DURATION: Duration = Duration::from_secs(1);
+
+/// From one attempt to create a Lease in a namespace that is not there to the next.
+const CREATE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A term that an unfit node began because nobody else did lasts at least so many lease durations, so
+/// that it does not come and go: half a minute by default.
+const UNFIT_TERM_FACTOR: u32 = 12;
 
 /// How long the incumbent is let go first, from the first read that works again: it tries each
 /// 300 ms, one attempt takes up to 1 s.
@@ -93,14 +101,25 @@ impl Machine {
         self.enter(Phase::Follower, now);
     }
 
-    pub(super) fn candidate_failed(&mut self, attempt: &Attempt, failure: LeaseFailure) {
+    pub(super) fn candidate_failed(
+        &mut self,
+        attempt: &Attempt,
+        failure: LeaseFailure,
+        now: Instant,
+    ) {
         let Phase::Candidate(candidacy) = &mut self.phase else {
             return;
         };
         if attempt.request == Request::Read {
             return;
         }
+        let is_create = matches!(attempt.request, Request::Write { base: None, .. });
         match failure {
+            // A create finds nothing only where the namespace is missing: that takes a while to mend.
+            LeaseFailure::NotFound if is_create => {
+                self.claim_not_before = now + CREATE_INTERVAL;
+                self.enter(Phase::Follower, now);
+            }
             // Conflict: somebody was faster, or an own write was. Timeout and 5xx: it may have been
             // done. The read tells, and shows an own write as its success.
             LeaseFailure::Conflict
@@ -150,6 +169,10 @@ impl Machine {
         };
         self.yielded = false;
         self.occupied = false;
+        if self.health.fitness() == Fitness::Unfit {
+            // Nobody better has wanted it: to give it up at once would only take it from everybody.
+            self.demote_not_before = now + self.settings.lease_duration * UNFIT_TERM_FACTOR;
+        }
         self.enter(Phase::Leader(term), now);
         self.attempts.aim(sent + self.settings.retry_period);
         if self.shutdown {

@@ -77,6 +77,10 @@ impl Machine {
         term.must_write = false;
         if sent > term.renewed_at {
             term.renewed_at = sent;
+            // Written over the state that was known: as good an answer as the read that was asked for.
+            if let Some(vip) = term.defend.take() {
+                self.commands.push_back(Command::Defend { vip });
+            }
             self.attempts.aim(sent + self.settings.retry_period);
         }
         if was_held {
@@ -266,7 +270,7 @@ impl Machine {
 
     /// Health takes the VIP away only where another API server is ready (I4).
     pub(super) fn consider_demotion(&mut self, now: Instant) {
-        let is_unfit = self.health.fitness() == Fitness::Unfit;
+        let is_unfit = self.health.fitness() == Fitness::Unfit && now >= self.demote_not_before;
         if is_unfit && self.health.is_peer_better() && matches!(self.phase, Phase::Leader(_)) {
             self.begin_departure(Reason::Unhealthy, now);
         }

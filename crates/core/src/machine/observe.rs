@@ -125,7 +125,7 @@ impl Machine {
         };
         match self.phase {
             Phase::Starting | Phase::Follower => {}
-            Phase::Candidate(_) => self.candidate_failed(attempt, failure),
+            Phase::Candidate(_) => self.candidate_failed(attempt, failure, now),
             Phase::Leader(_) | Phase::Held(_) => {
                 self.holder_failed(attempt.server, failure, is_outdated, now);
             }

@@ -176,6 +176,18 @@ impl Applier {
         let Some(hold_until) = self.owned_until() else {
             return;
         };
+        // Each correction comes back as a change: what somebody keeps undoing, or the kernel does not
+        // take, is corrected as slowly as a lost address is put back.
+        if !self.restores.take(now) {
+            self.is_missing = true;
+            return;
+        }
+        // On an address that is there the kernel sets the lifetime and keeps the flags
+        // (inet_rtm_newaddr in net/ipv4/devinet.c): a copy with a route has to go first.
+        if !copy.is_noprefixroute {
+            let answer = self.netlink.unbind(copy.index, vip.0, copy.prefix_len);
+            let _shows_later = self.noted(answer);
+        }
         if let Err(error) = self.bind(vip, hold_until) {
             tracing::warn!(%error, %vip, "The lifetime of the VIP was not set");
             self.is_dirty = true;
