@@ -149,6 +149,27 @@ fn an_owner_keeps_the_right_copy_only() {
     assert_eq!(bed.restored(), 0, "corrected, not put back");
 }
 
+/// On an address that is there the kernel keeps the flags: only a copy that goes can come back right.
+#[test]
+fn a_vip_bound_anew_by_somebody_else_is_bound_our_way() {
+    let bed = Bed::start(owned(30_000));
+    bed.wait_bound(1);
+    sleep(1500);
+    let batch = std::env::temp_dir().join(format!("pn-batch-{}", std::process::id()));
+    let lines = "addr del 172.30.0.10/32 dev eth0\naddr replace 172.30.0.10/32 dev eth0\n";
+    std::fs::write(&batch, lines).unwrap();
+    // More than once: at times it is put back before the second line of the batch.
+    for _ in 0..5 {
+        bed.ip(&format!("-force -batch {}", batch.display()));
+        eventually("bound our way", || {
+            let copies = bed.copies();
+            copies.len() == 2
+                && copies.iter().all(|copy| copy.is_noprefixroute && copy.valid_lft.is_some())
+        });
+    }
+    std::fs::remove_file(&batch).unwrap();
+}
+
 #[test]
 fn the_hosts_own_addresses_are_known() {
     let bed = Bed::start(owned(9000));
