@@ -237,6 +237,48 @@ fn a_dead_api_server_moves_the_vip_through_another_one() {
 }
 
 #[test]
+fn an_unfit_node_that_nobody_relieves_keeps_its_term() {
+    let mut bench = Bench::leader();
+    bench.probed(ServerId::LOCAL, ProbeOutcome::Refused);
+    bench.probed(ServerId::LOCAL, ProbeOutcome::Refused);
+    bench.probed(ServerId(1), ProbeOutcome::Ready);
+    bench.event(Event::Unbound).written();
+    bench.pass(ms(5100));
+    bench.written().bound();
+    bench.probed(ServerId(1), ProbeOutcome::Ready);
+    assert_eq!(role(&bench), Role::Leader, "given up at once, nobody would have it");
+}
+
+#[test]
+fn a_claim_is_answered_even_if_a_renewal_overtakes_the_read() {
+    let mut bench = Bench::renewing();
+    let vip = Vip("192.0.2.10".parse().unwrap());
+    let (renewal, _, _) = bench.last_write();
+    bench.event(Event::ForeignClaim { vip, mac: MacAddr([9; 6]) });
+    let view = bench.lease(Holder::Node("cp-1".into()));
+    let answer = LeaseAnswer::Written(view);
+    bench.event(Event::LeaseAnswered { attempt: renewal, answer });
+    assert!(bench.take().contains(&Command::Defend { vip }));
+    bench.event(Event::ForeignClaim { vip, mac: MacAddr([9; 6]) });
+    assert!(matches!(bench.take()[..], [.., Command::ReadLease { .. }]), "and so is the next one");
+}
+
+#[test]
+fn a_missing_namespace_is_tried_every_two_seconds() {
+    let mut bench = Bench::follower();
+    bench.event(Event::LeaseWatched(Observed::Absent)).pass(ms(2530));
+    bench.read_unchanged();
+    bench.write_failed(LeaseFailure::NotFound);
+    bench.take();
+    bench.pass(ms(1900));
+    let has_written =
+        bench.take().iter().any(|command| matches!(command, Command::WriteLease { .. }));
+    assert!(!has_written);
+    bench.pass(ms(200)).read_unchanged();
+    assert_eq!(bench.last_write().2.base, None);
+}
+
+#[test]
 fn when_every_api_server_is_unhealthy_the_vip_stays() {
     let mut bench = Bench::leader();
     bench.probed(ServerId(1), ProbeOutcome::Ready);
