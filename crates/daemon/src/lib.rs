@@ -9,6 +9,7 @@ mod board;
 mod check;
 mod clock;
 mod control;
+mod error;
 mod incarnation;
 mod outputs;
 mod privileges;
@@ -19,4 +20,5 @@ mod wiring;
 
 pub use check::{Finding, Level, check};
 pub use clock::now;
-pub use run::{RunError, run};
+pub use error::RunError;
+pub use run::run;

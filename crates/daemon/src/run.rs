@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::board::{Board, list};
 use crate::clock::now;
+use crate::error::RunError;
 use crate::wiring::{self, EVENT_QUEUE, Inputs};
 use crate::{incarnation, privileges};
 
@@ -26,26 +27,6 @@ const WAITING_NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 /// How long leaving may take: unbinding and the release are bounded at 2 s, the clean-up at 1 s.
 /// kubelet waits 10 s (the manifest's terminationGracePeriodSeconds) before it kills.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Why the process ends without having been asked to.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A privilege, a link or an address is missing, or is not what it should be.
-    #[error(transparent)]
-    Net(#[from] pintle_net::StartError),
-    /// A listener cannot be opened.
-    #[error(transparent)]
-    Listen(#[from] pintle_telemetry::ServeError),
-    /// pintle itself, or what it needs of the kernel, failed.
-    #[error(transparent)]
-    Internal(anyhow::Error),
-}
-
-impl RunError {
-    pub(crate) fn internal(error: impl Into<anyhow::Error>) -> Self {
-        Self::Internal(error.into())
-    }
-}
 
 /// Runs pintle until SIGTERM or SIGINT, or until something fails. Logs go to stderr.
 ///

@@ -16,9 +16,9 @@ use tokio::sync::{mpsc, watch};
 use crate::board::Board;
 use crate::clock::now;
 use crate::control::Control;
+use crate::error::RunError;
 use crate::outputs::Outputs;
 use crate::registry;
-use crate::run::RunError;
 use crate::servers::ServerTable;
 
 /// Events that wait for the loop, which takes them within a millisecond. The adapters together send
