@@ -35,6 +35,11 @@ list=$(cargo test --workspace --locked --lib --bins --tests --no-run --message-f
         | (if $is_integration and any($root | split(" ")[]; IN($names[])) then "netns" else "quick" end) as $kind
         | [$kind, $package, .target.kind[0] + ":" + .target.name, $dir, .executable] | @tsv')
 
+# What `cargo test` sets: the package's directory, in two ways.
+run_program() { # DIRECTORY PROGRAM ARGUMENTS...
+    (cd "$1" && CARGO_MANIFEST_DIR=$1 exec "${@:2}") </dev/null
+}
+
 run=0
 while IFS=$'\t' read -r its_kind package target directory program; do
     [[ $its_kind == "$kind" ]] || continue
@@ -42,12 +47,17 @@ while IFS=$'\t' read -r its_kind package target directory program; do
     printf '     Running %s %s\n' "$package" "$target" >&2
     arguments=(--quiet)
     [[ -z $filter ]] || arguments+=("$filter")
-    [[ $kind == quick ]] || arguments+=(--test-threads "$NETNS_THREADS")
-    # What `cargo test` sets: the package's directory, in two ways.
-    (cd "$directory" && CARGO_MANIFEST_DIR=$directory exec "$program" "${arguments[@]}") </dev/null || {
-        printf 'tests: %s %s failed; alone: hack/tests.sh %s NAME\n' "$package" "$target" "$kind" >&2
-        exit 1
-    }
+    if [[ $kind == quick ]]; then
+        run_program "$directory" "$program" "${arguments[@]}" && continue
+    else
+        run_program "$directory" "$program" "${arguments[@]}" --test-threads "$NETNS_THREADS" && continue
+        # These tests judge milliseconds on machines that lose whole tenths of a second to their
+        # neighbours. What fails is tried once more, one test at a time, and it is said aloud.
+        printf 'tests: %s %s failed, once more and one test at a time\n' "$package" "$target" >&2
+        run_program "$directory" "$program" "${arguments[@]}" --test-threads 1 && continue
+    fi
+    printf 'tests: %s %s failed; alone: hack/tests.sh %s NAME\n' "$package" "$target" "$kind" >&2
+    exit 1
 done <<<"$list"
 # Zero programs would be a silent pass.
 ((run)) || { echo "tests: no $kind test program was built" >&2; exit 70; }
