@@ -4,7 +4,7 @@
 //! never takes it unless another API server was seen ready *after* the local trouble began: a
 //! cluster-wide stall makes every probe fail, and a verdict older than the stall proves nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::config::Probe;
@@ -14,6 +14,10 @@ use crate::time::Instant;
 
 /// A refused connection needs one confirmation: a restarting process can drop a single one.
 const REFUSED_THRESHOLD: u32 = 2;
+
+/// When the others failed as well, they come back one by one: an API server's own check of etcd hangs
+/// for 4 s after a loss of quorum (measured). So long a lead of another one proves nothing.
+const RECOVERY_DURATION: Duration = Duration::from_secs(5);
 
 /// What is known of the local API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub(crate) struct Health {
     /// `/readyz` is closed to this probe (`--anonymous-auth=false`): the local server said so when it
     /// was last well, and what it says of itself is not to be asked more of the others.
     is_closed: bool,
+    /// Peers that failed, too, in the time of the local trouble.
+    fellows: BTreeSet<ServerId>,
     /// The last failure leaves no doubt: nobody listens, or the server says that it stops.
     is_definite: bool,
     /// Peers that are ready, and since when that has been seen without a break, counted from the
@@ -62,6 +68,7 @@ impl Health {
             failing_since: None,
             failed_at: None,
             is_closed: false,
+            fellows: BTreeSet::new(),
             is_definite: false,
             peers_ready_since: BTreeMap::new(),
         }
@@ -89,9 +96,11 @@ impl Health {
         let Some(failed_at) = self.failed_at.filter(|_| self.failing_since.is_some()) else {
             return false;
         };
-        self.peers_ready_since
-            .values()
-            .any(|since| self.is_definite || failed_at >= *since + self.timeout)
+        self.peers_ready_since.iter().any(|(peer, since)| {
+            let is_fellow = self.fellows.contains(peer);
+            let lead = if is_fellow { RECOVERY_DURATION } else { self.timeout };
+            self.is_definite || failed_at >= *since + lead
+        })
     }
 
     pub(crate) fn observe(&mut self, server: ServerId, outcome: &ProbeOutcome, now: Instant) {
@@ -102,6 +111,9 @@ impl Health {
         {
             self.peers_ready_since.entry(server).or_insert(now);
         } else {
+            if self.failing_since.is_some() && !outcome.is_alive() {
+                self.fellows.insert(server);
+            }
             self.peers_ready_since.remove(&server);
         }
     }
@@ -109,6 +121,7 @@ impl Health {
     /// Forgets the servers that are not in `known`, so that the table is bounded by the server list.
     pub(crate) fn retain(&mut self, known: &[ServerId]) {
         self.peers_ready_since.retain(|server, _| known.contains(server));
+        self.fellows.retain(|server| known.contains(server));
     }
 
     fn observe_local(&mut self, outcome: &ProbeOutcome, now: Instant) {
@@ -128,6 +141,7 @@ impl Health {
             self.failing_since = Some(now);
             // A verdict from before the trouble proves nothing about the time since.
             self.peers_ready_since.clear();
+            self.fellows.clear();
         }
         self.failed_at = Some(now);
         self.successes = 0;
@@ -247,6 +261,22 @@ mod tests {
         health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(2800));
         assert!(!health.is_peer_better(), "that probe began before the end of the stall");
         health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(3500));
+        assert!(!health.is_peer_better(), "they come back one by one");
+        health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(7400));
+        assert!(!health.is_peer_better());
+        health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(7600));
+        assert!(health.is_peer_better(), "this one does not");
+    }
+
+    #[test]
+    fn a_hung_server_beside_healthy_ones_is_left_after_one_more_probe() {
+        let peer = ServerId(1);
+        let mut health = health();
+        health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(700));
+        health.observe(peer, &ProbeOutcome::Ready, at(705));
+        health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(1400));
+        assert!(!health.is_peer_better());
+        health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(2100));
         assert!(health.is_peer_better());
     }
 }
