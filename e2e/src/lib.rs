@@ -19,6 +19,7 @@ use std::path::PathBuf;
 pub mod address_watch;
 pub mod bed;
 pub mod demo;
+pub mod front;
 pub mod idle;
 pub mod judge;
 pub mod machine;

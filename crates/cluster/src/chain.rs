@@ -10,11 +10,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pintle_core::LeaseFailure;
+use pintle_core::{ClusterCa, LeaseFailure};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::ClusterCa;
 use crate::credential::Credential;
 use crate::kubeconfig::KubeconfigError;
 use crate::rarely::Rarely;

@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
+use pintle_core::ClusterCa;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Deserializer};
-
-use crate::types::ClusterCa;
 
 pub use self::error::KubeconfigError;
 

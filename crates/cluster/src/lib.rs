@@ -50,6 +50,5 @@ pub use check::check_kubeconfig;
 pub use kubeconfig::{KubeconfigError, KubeconfigReport};
 pub use start::{Running, StartError, start};
 pub use types::{
-    ClusterCa, ClusterCommand, ClusterConfig, EventKind, KubeEvent, Observer, Outcome,
-    SERVICE_ACCOUNT, Verb,
+    ClusterCommand, ClusterConfig, EventKind, KubeEvent, Observer, Outcome, SERVICE_ACCOUNT, Verb,
 };

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pintle_core::{Event, Server};
+use pintle_core::{ClusterCa, Event, Server};
 use rustls_pki_types::ServerName;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -17,7 +17,7 @@ use crate::ledger::Ledger;
 use crate::requests::Requests;
 use crate::source::Source;
 use crate::transport::Transport;
-use crate::{ClusterCa, ClusterCommand, ClusterConfig, endpoints, kube_events, upkeep, watcher};
+use crate::{ClusterCommand, ClusterConfig, endpoints, kube_events, upkeep, watcher};
 
 /// Why nothing was started.
 #[derive(Debug, thiserror::Error)]

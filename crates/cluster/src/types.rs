@@ -85,13 +85,6 @@ pub enum EventKind {
     Warning,
 }
 
-/// The cluster's CA certificates, DER: those of every credential that is loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterCa {
-    /// At least one, at most 16.
-    pub certificates: Vec<Vec<u8>>,
-}
-
 /// What a request about the Lease wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verb {

@@ -1,4 +1,5 @@
-//! API servers as the core sees them: an identifier, and for the adapters an address.
+//! API servers as the core sees them: an identifier; and for the adapters an address, and the CA that
+//! vouches for all of them.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -25,4 +26,11 @@ pub struct Server {
     pub id: ServerId,
     /// Its address and port.
     pub address: SocketAddr,
+}
+
+/// The cluster's CA certificates, DER: those of every credential that is loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterCa {
+    /// At least one, at most 16.
+    pub certificates: Vec<Vec<u8>>,
 }

@@ -15,6 +15,7 @@ use pintle_probe::{CertificateError, certificate_covers};
 
 use crate::board::list;
 use crate::clock::now;
+use crate::run::runtime;
 
 /// A handshake with a local server takes 10 ms; a busy one is given a hundred times that.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -50,8 +51,7 @@ pub struct Finding {
 ///
 /// When there is no runtime to ask with.
 pub fn check(config: &Config) -> std::io::Result<Vec<Finding>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(look(config)))
+    Ok(runtime()?.block_on(look(config)))
 }
 
 async fn look(config: &Config) -> Vec<Finding> {

@@ -67,10 +67,11 @@ impl Outputs {
     }
 }
 
-fn set<T: PartialEq>(channel: &watch::Sender<T>, value: T) {
+/// Publishes a value unless it is the one that stands; true when it was news.
+pub(crate) fn set<T: PartialEq>(channel: &watch::Sender<T>, value: T) -> bool {
     channel.send_if_modified(|current| {
         let is_news = *current != value;
         *current = value;
         is_news
-    });
+    })
 }

@@ -1,12 +1,12 @@
 //! Joins what the cluster says of its API servers with what net says of this host, and tells cluster,
-//! probe and the machine. Two tasks, both cancel-safe, since they hold nothing but the table.
+//! probe and the machine. One task; cancel-safe, since it holds nothing but the table.
 
 use std::net::{IpAddr, SocketAddr};
 
-use pintle_cluster::ClusterCa;
 use pintle_core::{Event, Server, ServerId};
 use tokio::sync::{mpsc, watch};
 
+use crate::outputs::set;
 use crate::servers::ServerTable;
 
 /// Follows both sources until one of them ends.
@@ -19,12 +19,7 @@ pub(crate) async fn follow(
 ) {
     loop {
         let list = table.list(&endpoints.borrow_and_update(), &host.borrow_and_update());
-        let is_news = servers.send_if_modified(|current| {
-            let is_news = *current != list;
-            current.clone_from(&list);
-            is_news
-        });
-        if is_news {
+        if set(&servers, list.clone()) {
             let ids: Vec<ServerId> = list.iter().skip(1).map(|server| server.id).collect();
             tracing::debug!(?list, "API servers");
             if events.send(Event::ServersLearnt(ids)).await.is_err() {
@@ -41,23 +36,9 @@ pub(crate) async fn follow(
     }
 }
 
-/// Hands the cluster's CAs from the credentials to the probe, until one of the two ends.
-pub(crate) async fn pass_trust(
-    mut ca: watch::Receiver<Option<ClusterCa>>,
-    trust: watch::Sender<Option<Vec<Vec<u8>>>>,
-) {
-    loop {
-        let latest = ca.borrow_and_update().as_ref().map(|ca| ca.certificates.clone());
-        if trust.send(latest).is_err() || ca.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::servers::ServerTable;
 
     #[tokio::test]
     async fn a_new_endpoint_reaches_everybody() {

@@ -36,10 +36,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 pub fn run(config: Config) -> Result<(), RunError> {
     let _log = pintle_telemetry::log::init(config.telemetry.log, config.telemetry.format)
         .map_err(RunError::internal)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(RunError::internal)?;
+    let runtime = runtime().map_err(RunError::internal)?;
     let ended = runtime.block_on(live(config));
     // A task that hangs must not keep the process from ending.
     runtime.shutdown_background();
@@ -49,11 +46,12 @@ pub fn run(config: Config) -> Result<(), RunError> {
 async fn live(config: Config) -> Result<(), RunError> {
     let mut signals = Signals::listen().map_err(RunError::internal)?;
     let incarnation = incarnation::of_this_host().map_err(RunError::internal)?;
+    let lease = format!("{}/{}", config.election.namespace, config.election.lease);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         node = config.node,
         vips = %list(&config.vips),
-        lease = %format_args!("{}/{}", config.election.namespace, config.election.lease),
+        lease,
         "Starting"
     );
     let Some(_lock) = acquire_lock(&config.vips, &mut signals).await else {
@@ -62,7 +60,6 @@ async fn live(config: Config) -> Result<(), RunError> {
     privileges::lock_memory();
 
     let heartbeat = Heartbeat::new(now());
-    let lease = format!("{}/{}", config.election.namespace, config.election.lease);
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), &lease, &config.vips);
     let (published, status) = watch::channel(Board::blank(&config));
     let sources = Sources { status, heartbeat: heartbeat.clone(), now, metrics: metrics.clone() };
@@ -96,14 +93,16 @@ async fn live(config: Config) -> Result<(), RunError> {
     }
 }
 
+/// A runtime of one thread, the caller's.
+pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
 type ControlEnd = tokio::sync::oneshot::Receiver<Result<(), RunError>>;
 
 /// Starts the control thread; the answer is how it ended.
 fn spawn_control(inputs: Inputs) -> Result<ControlEnd, RunError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(RunError::internal)?;
+    let runtime = runtime().map_err(RunError::internal)?;
     let (sender, ended) = tokio::sync::oneshot::channel();
     std::thread::Builder::new()
         .name("control".into())

@@ -3,14 +3,15 @@
 //! Tasks on this runtime: the control loop (this function's own future), net's applier, cluster's
 //! tasks, probe's tasks, and [`registry::follow`].
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use pintle_cluster::{ClusterConfig, SERVICE_ACCOUNT};
 use pintle_core::config::Config;
 use pintle_core::{Event, Machine, ProbePace, Server, ServerId, Settings, VipDesire};
 use pintle_net::{Net, NetConfig};
 use pintle_probe::ProbeConfig;
 use pintle_telemetry::{Heartbeat, Metrics, NetTotals, Published};
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, watch};
 
 use crate::board::Board;
@@ -51,8 +52,7 @@ pub(crate) async fn control(inputs: Inputs) -> Result<(), RunError> {
     let (cluster, commands) = mpsc::channel(COMMAND_QUEUE);
     let (defend, defences) = mpsc::channel(DEFENCE_QUEUE);
     let (endpoints, learnt) = watch::channel(Vec::<SocketAddr>::new());
-    let (ca, credentials_ca) = watch::channel(None);
-    let (trust, trusted) = watch::channel(None);
+    let (ca, trusted) = watch::channel(None);
     let local = Server { id: ServerId::LOCAL, address: config.apiserver.address };
     let (servers, targets) = watch::channel(vec![local]);
 
@@ -89,7 +89,6 @@ pub(crate) async fn control(inputs: Inputs) -> Result<(), RunError> {
     };
     pintle_probe::start(probe_config, targets.clone(), probe_pace, trusted, sender.clone())
         .map_err(RunError::internal)?;
-    tokio::spawn(registry::pass_trust(credentials_ca, trust));
     let table = ServerTable::new(config.apiserver.address, config.vips.clone());
     tokio::spawn(registry::follow(table, learnt, net.host_addresses(), servers, sender));
 

@@ -25,7 +25,7 @@ mod trust;
 
 use std::sync::Arc;
 
-use pintle_core::{Event, ProbePace, Server};
+use pintle_core::{ClusterCa, Event, ProbePace, Server};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
@@ -38,9 +38,6 @@ use self::trust::Trust;
 
 /// More control-plane nodes than any cluster has (etcd advises seven); the rest is not probed.
 const MAX_TARGETS: usize = 16;
-
-/// DER certificates of the cluster's CA; `None` until they are known.
-pub type CaCertificates = Option<Vec<Vec<u8>>>;
 
 /// Starts to probe every server in `targets`, the local one included, and follows all three channels.
 ///
@@ -56,7 +53,7 @@ pub fn start(
     config: ProbeConfig,
     targets: watch::Receiver<Vec<Server>>,
     pace: watch::Receiver<ProbePace>,
-    ca: watch::Receiver<CaCertificates>,
+    ca: watch::Receiver<Option<ClusterCa>>,
     events: mpsc::Sender<Event>,
 ) -> Result<JoinHandle<()>, StartError> {
     let plan = Arc::new(Plan::new(config)?);
@@ -69,7 +66,7 @@ struct Supervisor {
     plan: Arc<Plan>,
     targets: watch::Receiver<Vec<Server>>,
     pace: watch::Receiver<ProbePace>,
-    ca: watch::Receiver<CaCertificates>,
+    ca: watch::Receiver<Option<ClusterCa>>,
     events: mpsc::Sender<Event>,
     running: Vec<(Server, AbortOnDropHandle<()>)>,
 }
@@ -78,8 +75,8 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(mut self) {
-        let mut certificates = self.ca.borrow_and_update().clone();
-        let (trust, trusted) = watch::channel(Trust::new(certificates.as_deref()));
+        let mut known = self.ca.borrow_and_update().clone();
+        let (trust, trusted) = watch::channel(Trust::new(known.as_ref()));
         loop {
             self.follow_targets(&trusted);
             tokio::select! {
@@ -90,9 +87,9 @@ impl Supervisor {
                     }
                     let latest = self.ca.borrow_and_update().clone();
                     // The same CA read anew must not cost the kept connections.
-                    if latest != certificates {
-                        trust.send_replace(Trust::new(latest.as_deref()));
-                        certificates = latest;
+                    if latest != known {
+                        trust.send_replace(Trust::new(latest.as_ref()));
+                        known = latest;
                     }
                 }
                 () = self.events.closed() => return,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pintle_core::ClusterCa;
 use rustls::client::Resumption;
 use rustls::crypto::ring::default_provider;
 use rustls::{ClientConfig, RootCertStore};
@@ -22,11 +23,11 @@ pub(crate) enum Trust {
 // === impl Trust ===
 
 impl Trust {
-    pub(crate) fn new(ca: Option<&[Vec<u8>]>) -> Self {
-        let Some(certificates) = ca else {
+    pub(crate) fn new(ca: Option<&ClusterCa>) -> Self {
+        let Some(ca) = ca else {
             return Self::Unknown;
         };
-        match connector(certificates) {
+        match connector(&ca.certificates) {
             Ok(connector) => Self::Known(connector),
             Err(reason) => {
                 tracing::warn!(%reason, "Cluster CA cannot be used");
@@ -71,7 +72,8 @@ mod tests {
     #[test]
     fn garbage_is_never_trusted() {
         assert!(matches!(Trust::new(None), Trust::Unknown));
-        for ca in [vec![], vec![vec![]], vec![b"-----BEGIN CERTIFICATE-----".to_vec()]] {
+        for certificates in [vec![], vec![vec![]], vec![b"-----BEGIN CERTIFICATE-----".to_vec()]] {
+            let ca = ClusterCa { certificates };
             assert!(matches!(Trust::new(Some(&ca)), Trust::Unusable(_)), "{ca:?}");
         }
     }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
-use pintle_e2e::idle;
 use pintle_e2e::machine::{Machine, Versions};
-use pintle_e2e::say::{log_to_stderr, print, say};
+use pintle_e2e::say::{print, say};
+use pintle_e2e::{front, idle};
 use pintle_e2e::{pintle, workspace};
 
 /// Watches an idle holder and two idle followers on the real control plane.
@@ -25,22 +25,11 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments: Arguments = match front::arguments() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let _closed = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
-        }
+        Err(exit) => return exit,
     };
-    log_to_stderr();
-    match run(&arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            say(format!("bench-idle: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    front::end("bench-idle", run(&arguments))
 }
 
 fn run(arguments: &Arguments) -> Result<bool> {

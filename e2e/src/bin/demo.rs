@@ -10,8 +10,8 @@ use anyhow::Result;
 use clap::Parser;
 use pintle_e2e::bed::{Bed, PORT, VIP};
 use pintle_e2e::demo::{self, Stage, StandIns};
-use pintle_e2e::pintle;
-use pintle_e2e::say::{log_to_stderr, print, say};
+use pintle_e2e::say::print;
+use pintle_e2e::{front, pintle};
 
 /// Shows three failovers: orderly stop, crash, power loss.
 #[derive(Debug, Parser)]
@@ -22,22 +22,11 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments: Arguments = match front::arguments() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let _closed = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
-        }
+        Err(exit) => return exit,
     };
-    log_to_stderr();
-    match run(&arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            say(format!("demo: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    front::end("demo", run(&arguments))
 }
 
 fn run(arguments: &Arguments) -> Result<bool> {

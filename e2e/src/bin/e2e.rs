@@ -12,8 +12,8 @@ use pintle_e2e::machine::{Machine, Versions};
 use pintle_e2e::results::Results;
 use pintle_e2e::rows::{self, ROWS, Row};
 use pintle_e2e::runner::Runner;
-use pintle_e2e::say::{log_to_stderr, print, say};
-use pintle_e2e::{pintle, report, workspace};
+use pintle_e2e::say::{print, say};
+use pintle_e2e::{front, pintle, report, workspace};
 
 /// Runs the fault table: three hosts with etcd, kube-apiserver and pintle each, and a client.
 #[derive(Debug, Parser)]
@@ -57,14 +57,10 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments: Arguments = match front::arguments() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let _closed = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
-        }
+        Err(exit) => return exit,
     };
-    log_to_stderr();
     let rows = match selected(&arguments.rows) {
         Ok(rows) => rows,
         Err(error) => {
@@ -72,14 +68,7 @@ fn main() -> ExitCode {
             return ExitCode::from(64);
         }
     };
-    match run(&arguments, &rows) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            say(format!("e2e: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    front::end("e2e", run(&arguments, &rows))
 }
 
 fn run(arguments: &Arguments, rows: &[&Row]) -> Result<bool> {

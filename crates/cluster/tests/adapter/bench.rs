@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pintle_cluster::{ClusterCa, ClusterCommand, ClusterConfig, Outcome, Running, Verb, start};
+use pintle_cluster::{ClusterCommand, ClusterConfig, Outcome, Running, Verb, start};
 use pintle_core::{
-    AttemptId, Event, LeaseAnswer, LeaseWrite, Observed, Server, ServerId, Version, Vip, WriteKind,
+    AttemptId, ClusterCa, Event, LeaseAnswer, LeaseWrite, Observed, Server, ServerId, Version, Vip,
+    WriteKind,
 };
 use pintle_testkit::certs::{self, ClientCertificate, Validity};
 use pintle_testkit::stand_in::{StandIn, Store, TlsIdentity};

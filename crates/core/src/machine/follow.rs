@@ -30,9 +30,7 @@ impl Machine {
         }
         if self.poll_due_at().is_some_and(|at| at <= now) {
             self.poll_at = now + self.settings.retry_period;
-            if let Some(server) = self.next_server(now) {
-                self.send(server, Request::Read, now);
-            }
+            self.send_read(now);
         }
     }
 
@@ -82,21 +80,14 @@ impl Machine {
     }
 
     fn become_candidate(&mut self, now: Instant) {
-        let (reason, stage) = if self.named() == Named::Us {
-            (
-                Reason::Resumed,
-                Stage::Writing { base: self.knowledge.version().cloned(), server: None },
-            )
+        let is_us = self.named() == Named::Us;
+        let reason = if is_us { Reason::Resumed } else { self.claim_reason() };
+        // A release says that the Lease may be taken, and the write proves that it was the last word:
+        // one round trip, as for the Lease that is ours. Anything else is read first.
+        let stage = if is_us || reason == Reason::Released {
+            Stage::Writing { base: self.knowledge.version().cloned(), server: None }
         } else {
-            let reason = self.claim_reason();
-            // A release says that the Lease may be taken, and the write proves that it was the last
-            // word: one round trip. Anything else is read first.
-            let stage = if reason == Reason::Released {
-                Stage::Writing { base: self.knowledge.version().cloned(), server: None }
-            } else {
-                Stage::Reading
-            };
-            (reason, stage)
+            Stage::Reading
         };
         let is_trusted = self.knowledge.view().is_some_and(|view| view.mac.is_some());
         let candidacy = Candidacy {
@@ -123,14 +114,10 @@ impl Machine {
     }
 
     pub(super) fn send_read(&mut self, now: Instant) {
-        if let Some(server) = self.next_server(now) {
-            self.send(server, Request::Read, now);
-        }
-    }
-
-    /// Sends a request; for a write, [`Machine::send_write`] makes the command.
-    pub(super) fn send(&mut self, server: ServerId, request: Request, now: Instant) {
-        let attempt = Attempt { server, sent: now, epoch: self.epoch, request };
+        let Some(server) = self.next_server(now) else {
+            return;
+        };
+        let attempt = Attempt { server, sent: now, epoch: self.epoch, request: Request::Read };
         if let Some(attempt) = self.attempts.start(attempt) {
             self.commands.push_back(Command::ReadLease { attempt, server });
         }

@@ -17,7 +17,7 @@ async fn the_others_are_asked_at_the_pace_that_was_set_last() {
     let ca = Ca::new();
     let server = Server::start(ca.acceptor(), ready()).await;
     let targets = vec![peer(1, server.address)];
-    let mut probing = Probing::start(targets, Some(ca.der()), PERIOD, PATIENT);
+    let mut probing = Probing::start(targets, Some(ca.trust()), PERIOD, PATIENT);
     assert_eq!(probing.next().await, Ready);
     // Relaxed: the next one is 2 s away.
     assert_eq!(probing.unexpected().await, None);
@@ -34,7 +34,7 @@ async fn becoming_brisk_asks_at_once_and_leaves_the_local_server_alone() {
     let ca = Ca::new();
     let server = Server::start(ca.acceptor(), ready()).await;
     let targets = vec![local(server.address), peer(1, server.address)];
-    let mut probing = Probing::start(targets, Some(ca.der()), NEVER, PATIENT);
+    let mut probing = Probing::start(targets, Some(ca.trust()), NEVER, PATIENT);
     for _ in 0..2 {
         assert_eq!(probing.next().await, Ready);
     }
@@ -66,7 +66,7 @@ async fn the_number_of_targets_is_bounded() {
     let ca = Ca::new();
     let server = Server::start(ca.acceptor(), ready()).await;
     let targets = (1..=40).map(|id| peer(id, server.address)).collect();
-    let mut probing = Probing::start(targets, Some(ca.der()), NEVER, PATIENT);
+    let mut probing = Probing::start(targets, Some(ca.trust()), NEVER, PATIENT);
     for _ in 0..16 {
         assert_eq!(probing.next().await, Ready);
     }
@@ -80,12 +80,12 @@ async fn the_same_ca_read_anew_costs_no_connection() {
     let server = Server::start(ca.acceptor(), ready()).await;
     let mut probing = Probing::of(server.address, &ca, PERIOD, PATIENT);
     assert_eq!(probing.next().await, Ready);
-    probing.ca.send_replace(Some(ca.der()));
+    probing.ca.send_replace(Some(ca.trust()));
     for _ in 0..3 {
         assert_eq!(probing.next().await, Ready);
     }
     assert_eq!(server.connections(), 1);
-    probing.ca.send_replace(Some(Ca::new().der()));
+    probing.ca.send_replace(Some(Ca::new().trust()));
     while probing.next().await == Ready {}
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pintle_core::ClusterCa;
 use pintle_core::ProbeOutcome::{
     self, Draining, NotReady, Ready, Refused, Timeout, TlsFailed, Unauthorised,
 };
@@ -131,9 +132,9 @@ async fn nobody_is_ready_before_the_ca_is_known_and_then_at_once() {
     let target = vec![crate::probing::local(server.address)];
     let mut probing = Probing::start(target, None, NEVER, PATIENT);
     assert_eq!(probing.next().await, TlsFailed("cluster CA is not known yet".into()));
-    probing.ca.send_replace(Some(vec![b"garbage".to_vec()]));
+    probing.ca.send_replace(Some(ClusterCa { certificates: vec![b"garbage".to_vec()] }));
     assert!(matches!(probing.soon().await, Some(TlsFailed(_))));
-    probing.ca.send_replace(Some(ca.der()));
+    probing.ca.send_replace(Some(ca.trust()));
     assert_eq!(probing.soon().await, Some(Ready));
     server.kill().await;
     assert_eq!(probing.soon().await, Some(Refused));

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use pintle_core::config::Probe;
-use pintle_core::{Event, ProbeOutcome, ProbePace, Server, ServerId};
-use pintle_probe::{CaCertificates, ProbeConfig};
+use pintle_core::{ClusterCa, Event, ProbeOutcome, ProbePace, Server, ServerId};
+use pintle_probe::ProbeConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -27,7 +27,7 @@ pub(crate) const QUIET: Duration = Duration::from_millis(200);
 pub(crate) struct Probing {
     pub(crate) targets: watch::Sender<Vec<Server>>,
     pub(crate) pace: watch::Sender<ProbePace>,
-    pub(crate) ca: watch::Sender<CaCertificates>,
+    pub(crate) ca: watch::Sender<Option<ClusterCa>>,
     pub(crate) events: mpsc::Receiver<Event>,
     pub(crate) supervisor: JoinHandle<()>,
 }
@@ -43,12 +43,12 @@ pub(crate) fn peer(id: u16, address: SocketAddr) -> Server {
 impl Probing {
     /// Probes one local server that has a certificate of `ca`.
     pub(crate) fn of(address: SocketAddr, ca: &Ca, period: Duration, timeout: Duration) -> Self {
-        Self::start(vec![local(address)], Some(ca.der()), period, timeout)
+        Self::start(vec![local(address)], Some(ca.trust()), period, timeout)
     }
 
     pub(crate) fn start(
         targets: Vec<Server>,
-        ca: CaCertificates,
+        ca: Option<ClusterCa>,
         period: Duration,
         timeout: Duration,
     ) -> Self {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pintle_core::ClusterCa;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
     date_time_ymd,
@@ -29,6 +30,11 @@ impl Ca {
 
     pub(crate) fn der(&self) -> Vec<Vec<u8>> {
         vec![self.issuer.der().to_vec()]
+    }
+
+    /// As the credentials bring it.
+    pub(crate) fn trust(&self) -> ClusterCa {
+        ClusterCa { certificates: self.der() }
     }
 
     /// What a server with a certificate for `kubernetes` and the VIP 192.0.2.10 accepts with.
