@@ -4,7 +4,7 @@
 //! never takes it unless another API server was seen ready *after* the local trouble began: a
 //! cluster-wide stall makes every probe fail, and a verdict older than the stall proves nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::Probe;
@@ -15,10 +15,11 @@ use crate::time::Instant;
 /// A refused connection needs one confirmation: a restarting process can drop a single one.
 const REFUSED_THRESHOLD: u32 = 2;
 
-/// When the others failed as well, they come back one by one: an API server's own check of etcd hangs
-/// for 4 s after a loss of quorum, and one was seen to be back 6 s after another (its etcd client backs
-/// off). Less of a lead than this proves nothing.
-const RECOVERY_DURATION: Duration = Duration::from_secs(15);
+/// When the others failed as well, they come back one by one, and the further apart the longer it took:
+/// their etcd clients back off. After half a minute without quorum one was seen to be back 6 s after
+/// another. So a peer's lead over the local server proves nothing until it is as long as the peer's own
+/// failure was, and this at most.
+const MAX_LEAD: Duration = Duration::from_secs(15);
 
 /// What is known of the local API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +48,8 @@ pub(crate) struct Health {
     /// `/readyz` is closed to this probe (`--anonymous-auth=false`): the local server said so when it
     /// was last well, and what it says of itself is not to be asked more of the others.
     is_closed: bool,
-    /// Peers that failed, too, in the time of the local trouble.
-    fellows: BTreeSet<ServerId>,
+    /// Peers that failed, too, in the time of the local trouble, and since when.
+    fellows: BTreeMap<ServerId, Instant>,
     /// The last failure leaves no doubt: nobody listens, or the server says that it stops.
     is_definite: bool,
     /// Peers that are ready, and since when that has been seen without a break, counted from the
@@ -69,7 +70,7 @@ impl Health {
             failing_since: None,
             failed_at: None,
             is_closed: false,
-            fellows: BTreeSet::new(),
+            fellows: BTreeMap::new(),
             is_definite: false,
             peers_ready_since: BTreeMap::new(),
         }
@@ -98,8 +99,8 @@ impl Health {
             return false;
         };
         self.peers_ready_since.iter().any(|(peer, since)| {
-            let is_fellow = self.fellows.contains(peer);
-            let lead = if is_fellow { RECOVERY_DURATION } else { self.timeout };
+            let outage = self.fellows.get(peer).map_or(Duration::ZERO, |at| since.since(*at));
+            let lead = outage.min(MAX_LEAD).max(self.timeout);
             self.is_definite || failed_at >= *since + lead
         })
     }
@@ -113,7 +114,7 @@ impl Health {
             self.peers_ready_since.entry(server).or_insert(now);
         } else {
             if self.failing_since.is_some() && !outcome.is_alive() {
-                self.fellows.insert(server);
+                self.fellows.entry(server).or_insert(now);
             }
             self.peers_ready_since.remove(&server);
         }
@@ -122,7 +123,7 @@ impl Health {
     /// Forgets the servers that are not in `known`, so that the table is bounded by the server list.
     pub(crate) fn retain(&mut self, known: &[ServerId]) {
         self.peers_ready_since.retain(|server, _| known.contains(server));
-        self.fellows.retain(|server| known.contains(server));
+        self.fellows.retain(|server, _| known.contains(server));
     }
 
     fn observe_local(&mut self, outcome: &ProbeOutcome, now: Instant) {
@@ -248,25 +249,26 @@ mod tests {
         assert!(health.is_peer_better());
     }
 
-    #[test]
-    fn a_timeout_counts_only_if_the_probe_began_after_the_peer_was_ready() {
+    /// The peer fails for `outage` with the local server; whether it is better, `lead` after it is back.
+    fn is_better_after(outage: u64, lead: u64) -> bool {
         let peer = ServerId(1);
         let mut health = health();
-        for millis in [700, 1400, 2100] {
+        for millis in [700, 1400, 700 + outage] {
             health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(millis));
             health.observe(peer, &ProbeOutcome::Timeout, at(millis));
         }
-        // The stall of everything ends; the peer's answer comes first.
-        health.observe(peer, &ProbeOutcome::Ready, at(2500));
-        assert!(!health.is_peer_better());
-        health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(2800));
-        assert!(!health.is_peer_better(), "that probe began before the end of the stall");
-        health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(3500));
-        assert!(!health.is_peer_better(), "they come back one by one");
-        health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(17_400));
-        assert!(!health.is_peer_better());
-        health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(17_600));
-        assert!(health.is_peer_better(), "this one does not");
+        health.observe(peer, &ProbeOutcome::Ready, at(700 + outage));
+        health.observe(ServerId::LOCAL, &ProbeOutcome::Timeout, at(700 + outage + lead));
+        health.is_peer_better()
+    }
+
+    #[test]
+    fn a_peer_that_failed_too_counts_when_it_is_ready_as_long_as_it_was_not() {
+        // The outage and the lead that it takes, in milliseconds.
+        for (outage, lead) in [(100, 700), (1500, 1500), (4000, 4000), (20_000, 15_000)] {
+            assert!(!is_better_after(outage, lead - 1), "{outage}");
+            assert!(is_better_after(outage, lead), "{outage}");
+        }
     }
 
     #[test]
