@@ -20,7 +20,7 @@ fix: ## writes to the tree: formatting and what clippy can mend
 demo: ## three pintles, three kills, a timeline and the client's gap (root); REAL=1 on the real control plane
 	@hack/job.sh demo
 
-e2e: ## the fault table on the real control plane, 10 runs a row, resumable (root); ROW=name RUNS=n; CONTROLS=1: what must fail
+e2e: ## the fault table on the real control plane, 10 runs a row, resumable (root); ROW=name RUNS=n FRESH=1; CONTROLS=1: what must fail
 	@hack/job.sh e2e
 
 bench-idle: ## memory, CPU and requests of an idle holder and an idle follower (root)

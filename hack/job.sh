@@ -104,8 +104,8 @@ e2e() {
     stage packages hack/setup.sh packages
     stage 'control plane' hack/tools.sh
     stage binary hack/binary.sh
-    bed e2e --runs "${RUNS:-10}" ${ROW:+--row "$ROW"} ${CONTROLS:+--controls}
-    [[ -n ${CONTROLS:-} ]] || stage 'table in README.md' cargo run --quiet --locked -p pintle-e2e --bin e2e -- --write-readme README.md
+    bed e2e --runs "${RUNS:-10}" ${ROW:+--row "$ROW"} ${CONTROLS:+--controls} ${FRESH:+--fresh}
+    [[ -n ${CONTROLS:-}${ROW:-} ]] || stage 'table in README.md' cargo run --quiet --locked -p pintle-e2e --bin e2e -- --write-readme README.md
 }
 
 bench_idle() {

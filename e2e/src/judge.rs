@@ -50,8 +50,8 @@ pub enum Check {
     Alive,
     /// No pintle has panicked.
     NoPanic,
-    /// The run could be made at all.
-    Bed,
+    /// Everything is in order again: a holder that the Lease names, and each pintle ready.
+    Recovered,
 }
 
 /// Whose gap counts for a limit.

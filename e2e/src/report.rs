@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::results::{Results, RowResults};
+use crate::rows::ROWS;
 
 /// The README's table stands between these.
 pub const BEGIN: &str = "<!-- fault-table:begin -->";
@@ -93,8 +94,12 @@ pub fn markdown(results: &Results) -> String {
 /// Puts the table between its markers in a file.
 ///
 /// # Errors
-/// When the file cannot be read or written, or has no markers.
+/// When the file cannot be read or written, or has no markers; when a row was not run: half a table
+/// does not take the place of a whole one.
 pub fn write_readme(path: &Path, results: &Results) -> Result<()> {
+    let missing: Vec<&str> =
+        ROWS.iter().map(|row| row.id).filter(|id| results.row(id).is_none()).collect();
+    ensure!(missing.is_empty(), "not run yet: {}", missing.join(", "));
     let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     let text = replaced(&text, &markdown(results));
     let text = text.with_context(|| format!("{} has no {BEGIN} … {END}", path.display()))?;
@@ -128,13 +133,21 @@ fn with_unit(ms: Option<f64>) -> String {
 mod tests {
     use super::*;
     use crate::results::tests::run;
-    use crate::rows::ROWS;
 
     fn results() -> Results {
         let mut results = Results::default();
         results.add(&ROWS[0], run(0, 31.5));
         results.add(&ROWS[0], run(1, 45.5));
         results
+    }
+
+    #[test]
+    fn half_a_table_is_not_written() {
+        let error = write_readme(Path::new("README.md"), &results()).unwrap_err().to_string();
+        assert!(
+            error.contains(ROWS[1].id) && !error.contains(&format!("{},", ROWS[0].id)),
+            "{error}"
+        );
     }
 
     #[test]

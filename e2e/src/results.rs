@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::judge::{Client, Evidence, Failure};
 use crate::machine::{Machine, Versions};
-use crate::rows::{Headline, Row};
+use crate::rows::{self, Headline, Row};
 use crate::scene::Played;
 
 /// Everything that was measured.
@@ -132,8 +132,10 @@ impl Results {
     pub fn add(&mut self, row: &Row, run: RunRecord) {
         let at = self.rows.iter().position(|it| it.id == row.id);
         let at = at.unwrap_or_else(|| {
-            self.rows.push(RowResults::new(row));
-            self.rows.len() - 1
+            let place = rows::position(row.id);
+            let at = self.rows.partition_point(|it| rows::position(&it.id) < place);
+            self.rows.insert(at, RowResults::new(row));
+            at
         });
         self.rows[at].add(run);
     }

@@ -81,6 +81,12 @@ pub fn row(id: &str) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.id == id)
 }
 
+/// Where this row stands in the table; after its end when it is not there.
+#[must_use]
+pub fn position(id: &str) -> usize {
+    ROWS.iter().position(|row| row.id == id).unwrap_or(ROWS.len())
+}
+
 // === impl Row ===
 
 impl fmt::Debug for Row {

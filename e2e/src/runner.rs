@@ -12,7 +12,7 @@ use crate::bed::{Bed, HOSTS};
 use crate::judge;
 use crate::random::Random;
 use crate::results::{Results, RunRecord};
-use crate::rows::Row;
+use crate::rows::{self, Row};
 use crate::say::say;
 use crate::scene::{self, Played, Run};
 
@@ -55,7 +55,9 @@ impl Runner {
         for number in results.missing(row.id, runs) {
             self.tell(row, &format!("run {} of {runs}", number + 1));
             let seed = Random::seed_of(self.seed, row.id, number);
-            let run = Run { number, seed, is_control: false };
+            // In turn down the table as well: one run of each row has both kinds.
+            let leads_etcd = (rows::position(row.id) + number).is_multiple_of(2);
+            let run = Run { number, leads_etcd, seed, is_control: false };
             let played = self.play(row, run)?;
             let record = RunRecord::new(row, number, seed, &played);
             tell_outcome(row, &record);
@@ -77,7 +79,8 @@ impl Runner {
         let control = &row.control;
         self.tell(row, &format!("control: {}", control.what));
         let run = Run {
-            number: 1,
+            number: 0,
+            leads_etcd: false,
             seed: Random::seed_of(self.seed, row.id, usize::MAX),
             is_control: true,
         };

@@ -30,8 +30,10 @@ const LEADER_SETTLE: Duration = Duration::from_millis(700);
 /// How a run is to be made.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
-    /// Its number in the row: even ones have the etcd leader on the holder's host.
+    /// Its number in the row.
     pub number: usize,
+    /// Whether the etcd leader is brought to the holder's host first, where the row leaves that open.
+    pub leads_etcd: bool,
     /// Repeats its choices.
     pub seed: u64,
     /// Whether it is the row's control, which the judge must fail.
@@ -83,7 +85,7 @@ pub fn play(bed: &mut Bed, row: &Row, run: Run) -> Result<Played> {
     let started = Instant::now();
     let mut holder = bed.restore(tuning).context("put the bed in order")?;
     tracing::debug!(took = ?started.elapsed(), holder, "The bed is in order");
-    let on_holder = row.leader == Leader::Alternating && run.number.is_multiple_of(2);
+    let on_holder = row.leader == Leader::Alternating && run.leads_etcd;
     bed.place_etcd_leader(holder, on_holder)?;
     sleep(LEADER_SETTLE);
     let owners = bed.owners()?;
@@ -193,6 +195,12 @@ impl<'a> Scene<'a> {
         self.look_after_pintles()?;
         let observation = self.prober.stop().context("the judge itself failed")?;
         self.watch.stop()?;
+        // A control has broken more than the row heals.
+        if !self.is_control
+            && let Err(why) = self.bed.wait_steady()
+        {
+            self.failures.push(Failure { check: Check::Recovered, text: format!("{why:#}") });
+        }
         ensure!(!observation.is_truncated, "the run is longer than the prober records");
         let moments = Moments { fault, healed, holder: self.bed.topology().host_mac(self.holder) };
         let mut evidence = Evidence::of(&observation, moments);

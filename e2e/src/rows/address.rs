@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::bed::{HOSTS, VIP};
 use crate::judge::Check;
@@ -57,7 +57,9 @@ pub(super) fn taken(scene: &mut Scene<'_>) -> Result<()> {
     }
     for host in 0..HOSTS {
         let ended = scene.bed.pintle(host).process().wait(END_TIMEOUT)?;
-        ensure!(ended.is_some(), "pintle of host {host} did not end in {END_TIMEOUT:?}");
+        scene.require(Check::Alive, ended.is_some(), || {
+            format!("pintle of host {host} did not end in {END_TIMEOUT:?}")
+        });
     }
     // Without a Lease nobody knows a last holder whose address this could be.
     scene.bed.delete_lease(fresh_lease_through)?;

@@ -31,6 +31,21 @@ pub(super) fn leader_killed(scene: &mut Scene<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The client asks the new holder well before this, or not in time.
+const MOVED: Duration = Duration::from_secs(10);
+
+pub(super) fn of_holder_killed(scene: &mut Scene<'_>) -> Result<()> {
+    let holder = scene.holder;
+    scene.fault();
+    scene.bed.cluster().etcd(holder).kill()?;
+    scene.watch_until(MOVED);
+    scene.healed();
+    scene.bed.cluster().restart_etcd(holder)?;
+    scene.bed.wait_api_ready(holder).context("after etcd came back")?;
+    scene.watch(AFTERMATH);
+    Ok(())
+}
+
 pub(super) fn no_quorum(scene: &mut Scene<'_>) -> Result<()> {
     let spared = scene.random.below(HOSTS);
     scene.fault();
