@@ -38,16 +38,7 @@ pub enum StartError {
 /// The tasks. Dropping it ends them all.
 #[derive(Debug)]
 pub struct Running {
-    tasks: JoinSet<()>,
-}
-
-// === impl Running ===
-
-impl Running {
-    /// Waits until a task has ended: the commands ended, nobody hears events, or a task panicked.
-    pub async fn ended(&mut self) {
-        self.tasks.join_next().await;
-    }
+    _tasks: JoinSet<()>,
 }
 
 /// Starts the tasks on the current runtime.
@@ -106,7 +97,7 @@ pub fn start(
     tasks.spawn(watcher::run(Arc::clone(&api), Arc::clone(&rewatch), events.clone()));
     let requests = Requests { api, rewatch, kube_events, events };
     tasks.spawn(requests.run(commands));
-    Ok(Running { tasks })
+    Ok(Running { _tasks: tasks })
 }
 
 fn sources(kubeconfigs: Vec<PathBuf>, service_account: PathBuf) -> Vec<Source> {

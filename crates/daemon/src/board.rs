@@ -89,7 +89,7 @@ impl Board {
                 }
             }
             Event::ServersLearnt(servers) => {
-                self.metrics.retain_servers(servers);
+                self.metrics.retain_peers(servers);
                 self.outcomes
                     .retain(|server, _| *server == ServerId::LOCAL || servers.contains(server));
                 self.shown = None;
@@ -203,10 +203,10 @@ impl Board {
             Notice::AddressConflict { vip, mac } => {
                 tracing::warn!(
                     %vip, %mac,
-                    "Another machine claims the VIP, which is this node's by the Lease: defended \
-                     (address_conflict)"
+                    "Another machine claims the VIP: the Lease is read, and if it is still this node's \
+                     the VIP is announced again (address_conflict)"
                 );
-                ("AddressConflict", format!("{mac} claims {vip}, defended"))
+                ("AddressConflict", format!("{mac} claims {vip} as well"))
             }
             Notice::NameTwin { incarnation } => {
                 tracing::warn!(

@@ -63,7 +63,12 @@ async fn live(config: Config) -> Result<(), RunError> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), &lease, &config.vips);
     let (published, status) = watch::channel(Board::blank(&config));
     let sources = Sources { status, heartbeat: heartbeat.clone(), now, metrics: metrics.clone() };
-    let _listeners = pintle_telemetry::serve(&config.telemetry, sources)?;
+    let listeners = pintle_telemetry::serve(&config.telemetry, sources)?;
+    tracing::info!(
+        address = %listeners.address,
+        metrics_address = listeners.metrics_address.map(tracing::field::display),
+        "Listening"
+    );
     let (sender, receiver) = mpsc::channel(EVENT_QUEUE);
     let events = (sender.clone(), receiver);
     let shown = published.clone();

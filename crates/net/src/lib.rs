@@ -138,6 +138,13 @@ pub fn start(
     now: fn() -> Instant,
 ) -> Result<Net, StartError> {
     let found = survey::find(&config.vips, config.interface.as_deref())?;
+    let kernel = survey::kernel_release();
+    if !survey::tags_addresses(&kernel) {
+        tracing::warn!(
+            kernel,
+            "`ip addr` does not show which address is pintle's: Linux 5.18 does"
+        );
+    }
     let (hosts_sender, hosts) = watch::channel(Vec::new());
     let (shutdown, is_shut_down) = oneshot::channel();
     let metrics = Arc::new(Metrics::default());

@@ -15,8 +15,6 @@ pub struct Metrics {
     pub unsolicited_nas: AtomicU64,
     /// Frames from others that claim the VIP while it is bound or about to be bound here.
     pub conflicts: AtomicU64,
-    /// Netlink requests that failed or timed out.
-    pub netlink_failures: AtomicU64,
 }
 
 /// Counts one.

@@ -89,7 +89,7 @@ pub async fn survey(
             && address.prefix_len == 32
             && !vips.contains(&Vip(address.address))
     });
-    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    let kernel = kernel_release();
     Ok(Survey {
         link: found.link.name.clone(),
         mac: found.mac,
@@ -97,7 +97,7 @@ pub async fn survey(
         occupied,
         bound,
         single_host_addresses: single_hosts.map(|address| address.address).collect(),
-        tags_addresses: release(&kernel).is_some_and(|release| release >= TAGS_SINCE),
+        tags_addresses: tags_addresses(&kernel),
         kernel,
     })
 }
@@ -150,6 +150,16 @@ fn denied(error: io::Error, meaning: StartError) -> StartError {
     } else {
         StartError::Netlink(error)
     }
+}
+
+/// `uname -r`.
+pub(crate) fn kernel_release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// Whether this release of the kernel marks addresses with their origin.
+pub(crate) fn tags_addresses(kernel: &str) -> bool {
+    release(kernel).is_some_and(|release| release >= TAGS_SINCE)
 }
 
 /// Major and minor number of a kernel release.

@@ -127,11 +127,12 @@ impl Metrics {
         families.apiserver_ready.get_or_create(&target).set(is_ready);
     }
 
-    /// Ends the series of every API server that is not in this list.
-    pub fn retain_servers(&self, servers: &[ServerId]) {
+    /// Ends the series of every API server that is not among these peers. The local one is always known.
+    pub fn retain_peers(&self, peers: &[ServerId]) {
         let families = &self.inner.families;
         let mut known = self.inner.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        for gone in known.extract_if(.., |server| !servers.contains(server)) {
+        let is_gone = |server: &mut ServerId| *server != ServerId::LOCAL && !peers.contains(server);
+        for gone in known.extract_if(.., is_gone) {
             let target = gone.to_string();
             for outcome in OUTCOMES {
                 families.probe_outcomes.remove(&Probed { target: target.clone(), outcome });

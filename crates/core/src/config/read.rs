@@ -209,7 +209,7 @@ fn read_balancer(settings: &mut Settings, vips: &Setting<Vec<Item<Vip>>>) {
 }
 
 fn read_telemetry(settings: &mut Settings, vips: &Setting<Vec<Item<Vip>>>) -> Option<Telemetry> {
-    // Port 0 is any free port: the daemon reports which one it got.
+    // Port 0 is any free port: the log says which one it got.
     let address = settings.one("telemetry.address", |scalar| parse::socket(scalar, true));
     let metrics = settings.one("telemetry.metricsAddress", |scalar| {
         parse::optional(scalar, |scalar| parse::socket(scalar, true))

@@ -8,7 +8,6 @@ use pintle_core::{Instant, MacAddr, Vip};
 use super::{Applier, Stage};
 use crate::addresses::{AddressView, Wanted};
 use crate::lifetime::next_lifetime;
-use crate::metrics::count;
 
 /// The lifetime of a held address (design section 4.2): short, since no right stands behind it, and
 /// eight checks long.
@@ -110,10 +109,9 @@ impl Applier {
         self.link.segment.as_ref().map(crate::listen::Segment::index)
     }
 
-    /// Counts a failed request.
+    /// Says so when a request failed.
     pub(super) fn noted<T>(&self, answer: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &answer {
-            count(&self.metrics.netlink_failures);
             tracing::debug!(%error, "The kernel refused a request");
         }
         answer

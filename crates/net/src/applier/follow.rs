@@ -194,7 +194,6 @@ impl Applier {
                 self.is_dirty = true;
             }
             Err(error) => {
-                tracing::warn!(%error, link = self.link.name, "The VIP cannot be bound");
                 self.stage = Stage::Binding { retry_at: self.now() + CHECK_INTERVAL };
                 self.outbox.push(Event::BindFailed { error: error.to_string() });
                 // All VIPs or none: neighbours must not find half of them here.

@@ -217,8 +217,8 @@ impl Applier {
             }
             Err(error) => {
                 self.is_missing = true;
-                tracing::warn!(%error, %vip, "The VIP was taken away and cannot be put back");
-                self.outbox.push(Event::BindFailed { error: error.to_string() });
+                let error = format!("{vip} was taken away and cannot be put back: {error}");
+                self.outbox.push(Event::BindFailed { error });
             }
         }
     }

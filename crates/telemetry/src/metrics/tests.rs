@@ -106,7 +106,7 @@ fn a_server_that_is_gone_leaves_no_series() {
         metrics.probed(ServerId(1), &outcome);
     }
     assert!(metrics.encode().contains("peer-1"));
-    metrics.retain_servers(&[ServerId::LOCAL]);
+    metrics.retain_peers(&[]);
     let page = metrics.encode();
     assert!(!page.contains("peer-1"), "{page}");
     assert_has(&page, r#"pintle_apiserver_ready{target="local"} 1"#);
@@ -121,7 +121,7 @@ fn the_number_of_servers_with_series_is_bounded() {
     let page = metrics.encode();
     let count = page.lines().filter(|line| line.starts_with("pintle_apiserver_ready{")).count();
     assert_eq!(count, MAX_SERVERS);
-    metrics.retain_servers(&[]);
+    metrics.retain_peers(&[]);
     metrics.probed(ServerId(999), &ProbeOutcome::Ready);
     assert_has(&metrics.encode(), r#"pintle_apiserver_ready{target="peer-999"} 1"#);
 }
