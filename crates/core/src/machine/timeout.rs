@@ -1,10 +1,12 @@
 //! When to wake, why, and what is due then.
 
+use std::time::Duration;
+
 use crate::desired::Role;
 use crate::time::Instant;
 
 use super::lead::decide_at;
-use super::{LATE_THRESHOLD, Machine, Phase, Reason};
+use super::{HELD_LATE_THRESHOLD, LATE_THRESHOLD, Machine, Phase, Reason};
 
 /// Why the machine wants to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,17 +83,23 @@ impl Machine {
 
     /// A held address needs a loop that runs: after a pause nobody knows what others did meanwhile.
     pub(super) fn note_lateness(&mut self, now: Instant) {
-        let is_late = self.poll_timeout().is_some_and(|(due, _)| now.since(due) > LATE_THRESHOLD);
-        if !is_late {
-            return;
-        }
-        if matches!(self.phase, Phase::Held(_)) {
-            self.step_down(Reason::LoopLate, now);
-        } else if let Phase::Leader(term) = &mut self.phase
-            && now >= term.grounds.hold_until().0
-        {
+        let lateness = self.poll_timeout().map_or(Duration::ZERO, |(due, _)| now.since(due));
+        match &self.phase {
+            Phase::Held(_) if lateness > HELD_LATE_THRESHOLD => {
+                self.step_down(Reason::LoopLate, now);
+            }
             // The right ended while the process did not run: nothing may be kept.
-            self.step_down(Reason::RenewDeadline, now);
+            Phase::Leader(term)
+                if lateness > LATE_THRESHOLD && now >= term.grounds.hold_until().0 =>
+            {
+                self.step_down(Reason::RenewDeadline, now);
+            }
+            Phase::Held(_)
+            | Phase::Leader(_)
+            | Phase::Starting
+            | Phase::Follower
+            | Phase::Candidate(_)
+            | Phase::Releasing(_) => {}
         }
     }
 }

@@ -189,7 +189,9 @@ fn a_process_that_did_not_run_keeps_nothing() {
     let mut bench = Bench::leader();
     all_fail(&mut bench, LeaseFailure::Timeout, ms(2400));
     assert_eq!(role(&bench), Role::Held);
-    bench.freeze(ms(1000));
+    bench.freeze(ms(1200));
+    assert_eq!(role(&bench), Role::Held, "a starved host, not a suspended one");
+    bench.freeze(ms(2000));
     assert!(matches!(bench.machine.desired().vips, VipDesire::Absent { .. }));
 }
 
