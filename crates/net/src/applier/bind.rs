@@ -17,11 +17,12 @@ const HELD_SECONDS: u32 = 2;
 impl Applier {
     /// Binds every VIP; gives the hardware address that they are bound behind.
     pub(super) fn bind_all(&mut self, hold_until: Instant) -> io::Result<MacAddr> {
-        let segment = self.link.segment.as_ref();
-        let mac = segment.map(crate::listen::Segment::mac).ok_or_else(|| gone(&self.link.name))?;
+        let mac = self.mac().ok_or_else(|| gone(&self.link.name))?;
         self.kernel_until.clear();
         for vip in self.vips.clone() {
-            self.bind(vip, hold_until)?;
+            if let Err(error) = self.bind(vip, hold_until) {
+                return Err(io::Error::other(format!("{vip} on {}: {error}", self.link.name)));
+            }
         }
         Ok(mac)
     }
@@ -103,6 +104,10 @@ impl Applier {
             outcome = self.noted(answer).and(outcome);
         }
         outcome.map(|()| stay)
+    }
+
+    pub(super) fn mac(&self) -> Option<MacAddr> {
+        self.link.segment.as_ref().map(crate::listen::Segment::mac)
     }
 
     pub(super) fn index(&self) -> Option<u32> {

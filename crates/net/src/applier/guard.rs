@@ -51,6 +51,11 @@ impl Applier {
             Change::Overrun => {
                 tracing::debug!("Changes were lost: look at everything anew");
                 self.resync_at = self.now();
+                let links = self.netlink.links();
+                if let Ok(links) = self.noted(links) {
+                    let macs = links.iter().filter_map(|link| Some((link.index, link.mac?)));
+                    self.own_macs = macs.collect();
+                }
             }
         }
     }
@@ -96,6 +101,7 @@ impl Applier {
     /// The link as it is: another one under the same name is followed.
     fn observe_link(&mut self, link: Option<&LinkView>) {
         let index = self.index();
+        let former = self.mac();
         if let Some((link, mac)) = link.and_then(|link| link.mac.map(|mac| (link, mac))) {
             match &mut self.link.segment {
                 Some(segment) if segment.index() == link.index => segment.set_mac(mac),
@@ -116,6 +122,9 @@ impl Applier {
         }
         let carrier = self.index().is_some() && link.is_some_and(LinkView::has_carrier);
         if carrier == self.link.carrier {
+            if self.mac() != former || self.index() != index {
+                self.announce_move();
+            }
             return;
         }
         self.link.carrier = carrier;
@@ -127,6 +136,19 @@ impl Applier {
             if self.is_announcer() {
                 self.schedule.begin(self.now());
             }
+        }
+    }
+
+    /// The VIP answers under another hardware address: the kernel tells nobody (`arp_notify` is 0), and
+    /// the core publishes it in the Lease.
+    fn announce_move(&mut self) {
+        if self.is_announcer()
+            && let Some(mac) = self.mac()
+        {
+            let now = self.now();
+            tracing::info!(%mac, link = self.link.name, "Hardware address of the link changed");
+            self.schedule.begin(now);
+            self.outbox.push(Event::Bound { mac, bound_at: now, announced_at: now });
         }
     }
 

@@ -15,14 +15,16 @@ impl Applier {
         let mut all = Vec::new();
         let has_more = segment.drain(|vip, heard| all.push((vip, heard)));
         for (vip, heard) in all {
-            if !self.is_own(heard.mac) && !self.is_own(heard.source) {
+            if !self.is_own(heard.mac) {
                 self.observe_frame(vip, heard);
             }
         }
         has_more
     }
 
-    /// RFC 5227 section 2.1.1: "not any of the host's own interfaces".
+    /// RFC 5227 section 2.1.1 asks for the sender hardware address in the packet, and whether it is one
+    /// of "any of the host's interfaces". The frame's source proves nothing: whoever poisons caches sets
+    /// it as he likes.
     fn is_own(&self, mac: MacAddr) -> bool {
         self.own_macs.values().any(|own| *own == mac)
     }

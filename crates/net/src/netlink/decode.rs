@@ -69,7 +69,12 @@ pub(super) fn parts(datagram: &[u8], sequence: Option<u32>) -> Vec<Part> {
 fn part(kind: u16, bytes: &[u8]) -> Part {
     let body = bytes.get(16..).unwrap_or_default();
     match kind {
-        RTM_NEWLINK => return link(body).map_or(Part::Other, Part::Link),
+        RTM_NEWLINK => {
+            // An Ethernet link always has an address: what says nothing of it is a wireless driver's own
+            // event (net/wireless/wext-core.c) and not news of the link.
+            let is_whole = |link: &LinkView| link.mac.is_some() || !is_ethernet(body);
+            return link(body).filter(is_whole).map_or(Part::Other, Part::Link);
+        }
         RTM_DELLINK => return link(body).map_or(Part::Other, |link| Part::LinkGone(link.index)),
         _ => {}
     }
@@ -95,6 +100,10 @@ fn part(kind: u16, bytes: &[u8]) -> Part {
     }
 }
 
+fn is_ethernet(body: &[u8]) -> bool {
+    body.get(2..4) == Some(&ETHERNET.to_ne_bytes())
+}
+
 /// `struct ifinfomsg` and the two attributes that matter.
 fn link(body: &[u8]) -> Option<LinkView> {
     // Family, padding, type, index, flags, change.
@@ -104,7 +113,6 @@ fn link(body: &[u8]) -> Option<LinkView> {
     if family != u8::from(AddressFamily::Unspec) {
         return None;
     }
-    let kind = u16::from_ne_bytes(body.get(2..4)?.try_into().ok()?);
     let index = u32::from_ne_bytes(body.get(4..8)?.try_into().ok()?);
     let flags = u32::from_ne_bytes(body.get(8..12)?.try_into().ok()?);
     let mut link = LinkView { index, name: String::new(), mac: None, flags };
@@ -114,7 +122,7 @@ fn link(body: &[u8]) -> Option<LinkView> {
                 let name = attribute.value().split(|byte| *byte == 0).next().unwrap_or_default();
                 link.name = String::from_utf8_lossy(name).into_owned();
             }
-            IFLA_ADDRESS if kind == ETHERNET => {
+            IFLA_ADDRESS if is_ethernet(body) => {
                 link.mac = attribute.value().try_into().ok().map(MacAddr);
             }
             _ => {}
@@ -206,6 +214,19 @@ mod tests {
     fn eth0() -> LinkView {
         let mac = Some(MacAddr([2, 0, 0, 0, 0, 9]));
         LinkView { index: 7, name: "eth0".into(), mac, flags: 0x1_0043 }
+    }
+
+    #[test]
+    fn a_wireless_event_is_no_news_of_the_link() {
+        let mut body = ifinfo(0);
+        body.drain(16..28);
+        assert_eq!(parts(&message(RTM_NEWLINK, 0, 0, &body), None), [Part::Other]);
+        // A link that has no such address, as a tunnel, is what it says.
+        body[2..4].copy_from_slice(&768_u16.to_ne_bytes());
+        assert_eq!(
+            parts(&message(RTM_NEWLINK, 0, 0, &body), None),
+            [Part::Link(LinkView { mac: None, ..eth0() })]
+        );
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant as Wall};
 
-use pintle_core::Event;
+use pintle_core::{Event, MacAddr};
+use pintle_testkit::capture::Mac;
 
 use crate::bed::{Bed, advertisements, announcements, eventually, owned, sleep};
 
@@ -65,4 +66,24 @@ fn a_link_that_is_made_anew_is_followed() {
     assert!(bed.metrics.vip_restored.load(std::sync::atomic::Ordering::Relaxed) <= 3);
     let within = bed.copies().iter().all(|copy| copy.valid_lft < Some(Duration::from_secs(31)));
     assert!(within, "{:?}", bed.copies());
+}
+
+#[test]
+fn another_hardware_address_is_announced_and_told() {
+    let bed = Bed::start(owned(20_000));
+    bed.wait_bound(1);
+    // The own burst is over.
+    sleep(4000);
+    let capture = bed.capture();
+    bed.ip("link set dev eth0 address 02:00:00:00:00:77");
+    let mac = MacAddr([2, 0, 0, 0, 0, 0x77]);
+    bed.wait_for(
+        1,
+        "Bound",
+        |event| matches!(event, Event::Bound { mac: told, .. } if *told == mac),
+    );
+    sleep(500);
+    let frames = capture.stop().unwrap();
+    assert!(announcements(&frames, Mac(mac.0), 1).len() >= 3, "a burst");
+    assert!(bed.is_bound(), "{:?}", bed.copies());
 }
