@@ -1,4 +1,5 @@
-# The image for who has a container engine; `make image` packs the same one without.
+# The image for who has a container engine. `make image` packs one without: the same file, user and entry
+# point, and a version label besides, which here the tag alone says.
 #
 #   docker build -t pintle.dev/pintle:VERSION .
 #

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Packs target/dist/pintle into target/image/pintle-VERSION-linux-ARCH.tar: an OCI image layout that
 # `ctr -n k8s.io images import` and `docker load` take. Needs no container engine and no registry; the
-# same binary gives the same bytes. The Dockerfile builds the same image where there is an engine.
+# same binary gives the same bytes. The Dockerfile builds one like it where there is an engine.
 #
 #   hack/image.sh         IMAGE=name (default: the one that `pintle manifest` writes);
 #                         TARGET as for hack/binary.sh; SOURCE_DATE_EPOCH for `created`

@@ -58,8 +58,9 @@ check() {
 
 test_all() {
     need_root
-    stages 20
+    stages 21
     stage packages hack/setup.sh packages
+    stage Go hack/tools.sh go
     static_checks
     stage 'controls of layers' hack/layers.sh --self-test
     stage 'controls of tree' hack/hygiene.sh --self-test

@@ -3,6 +3,7 @@
 # checkout: Debian packages by apt-get (root only), Rust tools into a cache keyed by version.
 #
 #   hack/setup.sh packages         commands that scripts and tests call: ip, jq, cc, flock, …
+#   hack/setup.sh go               Debian's Go, for hack/tools.sh where there is none
 #   hack/setup.sh cargo-deny       licences, duplicates and sources of dependencies
 #   hack/setup.sh cargo-fuzz       fuzzing
 #   hack/setup.sh path NAME        prints where the Rust tool NAME is (or would be); installs nothing
@@ -35,13 +36,16 @@ install_packages() {
         command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     command -v cc >/dev/null && [[ -f $(cc -print-file-name=libc.a) ]] || missing+=(libc6-dev)
-    ((${#missing[@]})) || return 0
+    ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
+}
+
+apt_install() { # PACKAGES...
     if ! command -v apt-get >/dev/null || [[ $(id -u) != 0 ]]; then
-        die "install these packages first (this is not root on Debian, so it cannot): ${missing[*]}"
+        die "install these packages first (this is not root on Debian, so it cannot): $*"
     fi
-    say "installing Debian packages: ${missing[*]}"
+    say "installing Debian packages: $*"
     apt-get update -qq >&2
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
 }
 
 install_tool() { # NAME
@@ -73,6 +77,10 @@ path)
 '' | -h | --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" ;;
 *)
     for wanted in "$@"; do
-        if [[ $wanted == packages ]]; then install_packages; else install_tool "$wanted"; fi
+        case $wanted in
+        packages) install_packages ;;
+        go) command -v go >/dev/null || apt_install golang-go ;;
+        *) install_tool "$wanted" ;;
+        esac
     done ;;
 esac

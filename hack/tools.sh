@@ -5,7 +5,11 @@
 #   hack/tools.sh                  what the tests need: kube-apiserver etcd etcdctl
 #   hack/tools.sh NAME...          these programs: also kube-controller-manager kube-scheduler
 #                                  kubeadm kubectl kubelet
+#   hack/tools.sh go               only what building those for the tests takes: Go, nothing when they are built
 #   hack/tools.sh path NAME        prints where NAME is (or would be); builds nothing
+#
+# Where there is no Go, hack/setup.sh installs Debian's. Where it is too old, as that may be, it fetches
+# the one that the go.mod files ask for, from the module proxy into the cache.
 #
 # PINTLE_TOOLS moves the cache; PINTLE_TOOLS_JOBS limits the compilers that run at once.
 set -euo pipefail
@@ -13,8 +17,6 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${PINTLE_TOOLS:-${XDG_CACHE_HOME:-${HOME:?set PINTLE_TOOLS or HOME}/.cache}/pintle}
 default_tools=(kube-apiserver etcd etcdctl)
-# k8s.io/kubernetes 1.35 says `go 1.25.0` in its go.mod.
-go_minor_needed=25
 
 say() { printf 'tools: %s\n' "$*" >&2; }
 die() { say "$*"; exit 69; }
@@ -40,16 +42,42 @@ locate() { # NAME
     esac
 }
 
+# The newest that a module file asks for.
+go_wanted() { awk '$1 == "go" { print $2 }' "$here"/*/go.mod | sort -V | tail -n 1; }
+
+# Puts a Go that is new enough into PATH: the one that is there, or one of our own.
 need_go() {
-    command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
-    command -v go >/dev/null ||
-        die "Go 1.$go_minor_needed or newer is needed to build the control plane: install it from https://go.dev/dl/ and put it in PATH"
-    local version minor
-    version=$(go env GOVERSION)
-    minor=${version#go1.}
-    minor=${minor%%[!0-9]*}
-    [[ ${minor:-0} -ge $go_minor_needed ]] ||
-        die "Go 1.$go_minor_needed or newer is needed, but $(command -v go) is $version: install one from https://go.dev/dl/"
+    local wanted own
+    wanted=$(go_wanted)
+    own=$cache/go-$wanted
+    PATH=$PATH:/usr/local/go/bin
+    ! command -v go >/dev/null || ! printf 'go%s\n%s\n' "$wanted" "$(go env GOVERSION)" | sort -VC || return 0
+    [[ -x $own/bin/go ]] || fetch_go "$wanted" "$own"
+    PATH=$own/bin:$PATH
+}
+
+# Go's releases are modules too, vouched for by its checksum database as any other. `go mod download`
+# takes them since long before a go command switched to a newer one by itself (1.21).
+fetch_go() { # VERSION DIRECTORY
+    local fetched
+    command -v go >/dev/null || "$here/setup.sh" go ||
+        die "or install Go $1 or newer from https://go.dev/dl/ and put it in PATH"
+    say "fetching Go $1 into $2 (once); $(command -v go) is $(go env GOVERSION)"
+    fetched=$(cd / && GOWORK=off GOFLAGS= go mod download -json \
+        "golang.org/toolchain@v0.0.1-go$1.linux-$(go env GOARCH)" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p') ||
+        die "Go $1 cannot be fetched: install it or a newer one from https://go.dev/dl/ and put it in PATH"
+    # A module has no executable files, and no go.mod below its own: what go does about that, in
+    # cmd/go/internal/toolchain.
+    mkdir -p "$cache"
+    work=$2.partial.$$
+    cp -r "$fetched" "$work"
+    chmod -R u+w "$work"
+    chmod +x "$work"/bin/* "$work"/pkg/tool/*/*
+    find "$work/src" -name _go.mod -execdir mv {} go.mod \;
+    # Another run may have been quicker.
+    mv -T "$work" "$2" 2>/dev/null || [[ -x $2/bin/go ]]
+    rm -rf "$work"
+    work=
 }
 
 # Linker flags: kubeadm and kubectl compare versions and refuse binaries without one.
@@ -134,17 +162,14 @@ build() { # NAME
     say "$name built in $((SECONDS - started)) s"
 }
 
-# The tests' own commands, by the Debian package that has each.
-install_packages() {
-    local missing=() pair
-    for pair in ip:iproute2 setpriv:util-linux unshare:util-linux; do
-        command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+# Nothing is built without Go, and a job should say so in its first minute.
+go_if_needed() {
+    local name
+    for name in "${default_tools[@]}"; do
+        locate "$name"
+        [[ -x $target ]] || { need_go; say "$(command -v go) is $(go env GOVERSION)"; return; }
     done
-    ((${#missing[@]})) || return 0
-    command -v apt-get >/dev/null && [[ $(id -u) == 0 ]] ||
-        die "install these packages first (this is not root on Debian, so it cannot): ${missing[*]}"
-    say "installing Debian packages: ${missing[*]}"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+    say "all built: Go is not needed"
 }
 
 case ${1:-} in
@@ -152,9 +177,9 @@ path)
     [[ $# == 2 ]] || die "usage: hack/tools.sh path NAME"
     locate "$2"
     printf '%s\n' "$target" ;;
+go) go_if_needed ;;
 -h | --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" ;;
 *)
-    install_packages
     (($#)) || set -- "${default_tools[@]}"
     for name in "$@"; do locate "$name"; done # a typing error shows before a build
     for name in "$@"; do build "$name"; done ;;

@@ -22,12 +22,12 @@ mod process;
 /// What starting costs is over by then.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// An idle holder's memory, in kB as the kernel counts it: 12 MB.
-const RSS_LIMIT_KB: u64 = 12 * 1024;
+/// An idle holder's memory, in kB as the kernel counts it (1024 bytes each): 12 MB.
+const RSS_LIMIT_KB: u64 = 12_000_000 / 1024;
 /// An idle holder's share of one core, in percent.
 const CPU_LIMIT_PERCENT: f64 = 0.3;
 /// The binary, which is nearly all of the image.
-const SIZE_LIMIT_BYTES: u64 = 12 * 1024 * 1024;
+const SIZE_LIMIT_BYTES: u64 = 12_000_000;
 /// One write per `retry_period` of 500 ms.
 const WRITES_PER_SECOND: f64 = 2.0;
 /// The beginning and the end of the time watched each cut a period short.

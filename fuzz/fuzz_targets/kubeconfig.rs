@@ -10,10 +10,7 @@ use libfuzzer_sys::fuzz_target;
 #[allow(dead_code, reason = "cluster's own module, of which this calls one function")]
 mod cluster {
     pub(crate) mod kubeconfig;
-    pub(crate) mod types;
 }
-// Where the module looks for it.
-use cluster::types;
 
 /// More than a path and a parser's complaint need.
 const LONGEST_ERROR: usize = 8192;

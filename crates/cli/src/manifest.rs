@@ -31,6 +31,10 @@ pub(crate) fn static_pod(pod: &StaticPodArgs) -> Result<String, Failure> {
         ..Sources::default()
     })
     .map_err(|mistakes| refused(&mistakes))?;
+    if let Some(Argument { flag, .. }) = arguments.iter().find(|argument| argument.key == "node") {
+        // Two nodes of one name hold the Lease both: the pod gets its own from the kubelet.
+        return Err(wrong(format!("{flag}: the file is the same on every node, leave it out")));
+    }
     let mounts = mounts::of(&config.apiserver.kubeconfigs).map_err(wrong)?;
     let port = config.telemetry.address.port();
     if port == 0 {
@@ -138,4 +142,25 @@ fn render(pod: &Pod<'_>) -> String {
         yaml = yaml.replacen(place, &text, 1);
     }
     yaml
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command, Manifest};
+    use clap::Parser as _;
+
+    #[test]
+    fn a_node_s_name_is_refused_by_either_flag() {
+        for flag in ["--node=cp-1", "--set=node=cp-1"] {
+            let cli =
+                Cli::parse_from(["pintle", "manifest", "static-pod", "--vip=192.0.2.10", flag]);
+            let Command::Manifest(Manifest::StaticPod(pod)) = cli.command else {
+                panic!("another command");
+            };
+            let failure = static_pod(&pod).unwrap_err();
+            assert_eq!(failure.exit, Exit::BadConfig);
+            assert!(failure.message.contains("the same on every node"), "{failure}");
+        }
+    }
 }

@@ -1,21 +1,42 @@
-//! docs/configuration.md says what the code does: the parts between the marks are made by the core.
+//! docs/configuration.md and README.md say what the code does: the parts between the marks are made by
+//! the core.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::fs;
 use std::path::Path;
 
 use pintle_core::config::{defaults_yaml, markdown_reasons, markdown_table};
 
-/// `UPDATE=1 cargo test -p pintle-cli` writes the parts anew.
 #[test]
 fn the_configuration_page_is_the_code_s() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    judge(
+        "docs/configuration.md",
+        &[
+            ("table", markdown_table()),
+            ("reasons", markdown_reasons()),
+            ("defaults", format!("```yaml\n{}```\n", defaults_yaml())),
+        ],
+    );
+}
+
+/// Key, default and meaning; without the balancer, which is not there yet.
+#[test]
+fn the_readme_s_table_is_the_code_s() {
+    let table: String = markdown_table()
+        .lines()
+        .filter(|row| !row.starts_with("| `balancer."))
+        .map(|row| row.split('|').take(4).collect::<Vec<_>>().join("|") + "|\n")
+        .collect();
+    judge("README.md", &[("table", table)]);
+}
+
+/// `UPDATE=1 cargo test -p pintle-cli` writes the parts anew.
+fn judge(file: &str, parts: &[(&str, String)]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
     let page = fs::read_to_string(&path).unwrap();
     let mut wanted = page.clone();
-    for (name, text) in [
-        ("table", markdown_table()),
-        ("reasons", markdown_reasons()),
-        ("defaults", format!("```yaml\n{}```\n", defaults_yaml())),
-    ] {
+    for (name, text) in parts {
         let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
         let (head, rest) = wanted.split_once(&begin).unwrap();
         let (_, tail) = rest.split_once(&end).unwrap();
@@ -25,5 +46,5 @@ fn the_configuration_page_is_the_code_s() {
         fs::write(&path, &wanted).unwrap();
         return;
     }
-    assert!(page == wanted, "docs/configuration.md is not what the code says: run with UPDATE=1");
+    assert!(page == wanted, "{file} is not what the code says: run with UPDATE=1");
 }

@@ -1,4 +1,4 @@
-//! Every metric of design §5, behind one handle with a method per fact.
+//! Every metric of design §5 but the balancer's, behind one handle with a method per fact.
 //!
 //! Metrics observe; no decision reads them. Recording is an atomic, or a map's read lock that only
 //! the first use of a label and the end of a server ever write: the control thread does not wait for

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-/// Why a kubeconfig is of no use.
+/// Why a kubeconfig is of no use. The text is whole, cause and all, as a log's field takes it; whoever
+/// prints the chain of sources says the cause twice.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
     /// There is no such file.

@@ -152,7 +152,7 @@ pub const KEYS: &[Key] = &[
         fallback: Fallback::Text("0"),
         flag: Some("priority"),
         value_name: "NUMBER",
-        meaning: "Who comes first when the Lease is vacant: -4 to 4, higher wins. A candidate waits (4 - priority) * 5 ms when the Lease is released",
+        meaning: "Who comes first when the Lease is vacant: -4 to 4, higher wins. A candidate waits (4 - priority) * 5 ms, and up to 5 ms more, once it is",
         reason: "all nodes are alike",
     },
     Key {

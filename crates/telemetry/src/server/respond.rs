@@ -10,7 +10,8 @@ use hyper::{Method, Response, StatusCode};
 
 use super::Sources;
 
-/// Ten turns of an idle loop: younger than this and it turns. The kubelet gives it three tries more.
+/// Five turns of an idle loop (it turns each second): younger than this and it turns. The kubelet gives
+/// it three tries more.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
