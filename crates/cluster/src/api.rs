@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::chain::{Candidate, Chain};
 use crate::lease::LeaseObject;
 use crate::ledger::Ledger;
-use crate::transport::{Ask, Transport, body_of, failure_of};
+use crate::transport::{Ask, NoAnswer, Transport, body_of, failure_of};
 use crate::{Observer, Outcome, Verb};
 
 /// One attempt in all: connecting, every credential, the whole answer. The core counts on it.
@@ -133,9 +133,15 @@ impl Api {
     ) -> Result<Response<Body>, LeaseFailure> {
         let sending = async {
             self.chain.looked_at().await;
-            let candidates = self.chain.candidates();
-            let candidate = candidates.first().ok_or(LeaseFailure::NoCredentials)?;
-            self.side_transport.send(server, &candidate.credential, ask).await
+            let mut failure = LeaseFailure::NoCredentials;
+            for candidate in self.chain.candidates() {
+                let sent = self.side_transport.send(server, &candidate.credential, ask.clone());
+                match sent.await {
+                    Err(NoAnswer::Untrusted) => failure = LeaseFailure::Refused,
+                    answer => return answer.map_err(LeaseFailure::from),
+                }
+            }
+            Err(failure)
         };
         let response =
             timeout(ATTEMPT_TIMEOUT, sending).await.map_err(|_| LeaseFailure::Timeout)??;
@@ -182,13 +188,22 @@ impl Api {
         if is_about_it { Ok(Observed::Absent) } else { Err(LeaseFailure::Malformed) }
     }
 
-    /// Sends with the best credential; one that is refused is followed by the next at once.
+    /// Sends with the best credential; one that is refused, or whose CA does not vouch for the server,
+    /// is followed by the next at once.
     async fn send(&self, server: SocketAddr, ask: Ask) -> Result<Response<Body>, LeaseFailure> {
         self.chain.looked_at().await;
         let mut refusal = LeaseFailure::NoCredentials;
+        let mut is_untrusted = false;
         for candidate in self.chain.candidates() {
-            let response =
-                self.lease_transport.send(server, &candidate.credential, ask.clone()).await?;
+            let sent = self.lease_transport.send(server, &candidate.credential, ask.clone()).await;
+            let response = match sent {
+                Ok(response) => response,
+                Err(NoAnswer::Untrusted) => {
+                    is_untrusted = true;
+                    continue;
+                }
+                Err(NoAnswer::Failed(failure)) => return Err(failure),
+            };
             match failure_of(response.status()) {
                 Some(failure @ (LeaseFailure::Unauthorised | LeaseFailure::Forbidden)) => {
                     tracing::debug!(%server, place = candidate.place, failure = failure.label(), "Credentials refused");
@@ -208,6 +223,8 @@ impl Api {
         }
         if refusal != LeaseFailure::NoCredentials {
             self.chain.all_denied();
+        } else if is_untrusted {
+            return Err(LeaseFailure::Refused);
         }
         Err(refusal)
     }

@@ -24,6 +24,7 @@ const PATH: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices\
 
 /// The server ends the watch then, and the slices are listed afresh: what was remembered grows old.
 const WATCH_SECONDS: u32 = 300;
+const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
 
 /// After a failure. Nothing urgent waits for a new API server's address.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -109,11 +110,17 @@ async fn wait_for_change(api: &Api, server: SocketAddr, version: &str) {
         return sleep(MAX_BACKOFF).await;
     };
     let mut frames = Frames::new(response.into_body());
-    while let Some(line) = frames.next().await {
-        let change: Result<Change, _> = serde_json::from_slice(&line);
-        if change.is_ok_and(|change| change.kind != "BOOKMARK") {
-            return;
+    let changes = async {
+        while let Some(line) = frames.next().await {
+            let change: Result<Change, _> = serde_json::from_slice(&line);
+            if change.is_ok_and(|change| change.kind != "BOOKMARK") {
+                return;
+            }
         }
+    };
+    // A server that hangs does not end its watches, and its kernel keeps the connection alive.
+    if timeout(WATCH_TIMEOUT, changes).await.is_err() {
+        tracing::debug!(%server, "The watch on the endpoints was not ended by its server");
     }
 }
 

@@ -59,10 +59,10 @@ async fn post(api: &Api, body: &Value) -> Result<(), LeaseFailure> {
     let mut failure = LeaseFailure::Refused;
     for server in api.servers().iter().take(MAX_TRIES) {
         match api.send_aside(server.address, ask.clone()).await {
-            Ok(_) => return Ok(()),
-            // May have been done, elsewhere it would be done twice; or would be the same elsewhere.
-            Err(last) if last != LeaseFailure::Refused => return Err(last),
-            Err(last) => failure = last,
+            // What another server was too slow to confirm is there: the name is the same.
+            Ok(_) | Err(LeaseFailure::Conflict) => return Ok(()),
+            Err(last) if last.is_api_loss() => failure = last,
+            Err(last) => return Err(last),
         }
     }
     Err(failure)

@@ -37,6 +37,8 @@ impl Requests {
                 Some(_) = under_way.join_next() => {}
             }
         }
+        // Who posts Events is not to wait for the attempts.
+        drop(self);
         while under_way.join_next().await.is_some() {}
     }
 

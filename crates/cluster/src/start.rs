@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pintle_core::{ClusterCa, Event, Server};
 use rustls_pki_types::ServerName;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::api::Api;
 use crate::chain::Chain;
@@ -18,6 +20,10 @@ use crate::requests::Requests;
 use crate::source::Source;
 use crate::transport::Transport;
 use crate::{ClusterCommand, ClusterConfig, endpoints, kube_events, upkeep, watcher};
+
+/// A healthy API server takes an Event within 10 ms. The VIP and the Lease are given back by then, and
+/// a stopping process has no reason to stay.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why nothing was started.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +45,19 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Running {
     _tasks: JoinSet<()>,
+    posting: JoinSet<()>,
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Once the commands have ended: gives the Events that wait half a second to be posted, and ends
+    /// everything. Cancel-safe: at worst an Event is lost.
+    pub async fn drain(mut self) {
+        if timeout(DRAIN_TIMEOUT, self.posting.join_next()).await.is_err() {
+            tracing::debug!("An Event was not posted: no API server has taken it in time");
+        }
+    }
 }
 
 /// Starts the tasks on the current runtime.
@@ -92,12 +111,13 @@ pub fn start(
     tasks.spawn(upkeep::keep_clean(Arc::clone(&api)));
     tasks.spawn(endpoints::run(Arc::clone(&api), vips, endpoints));
     let (kube_events, queue) = mpsc::channel(kube_events::QUEUE);
-    tasks.spawn(kube_events::run(Arc::clone(&api), queue));
+    let mut posting = JoinSet::new();
+    posting.spawn(kube_events::run(Arc::clone(&api), queue));
     let rewatch = Arc::new(Notify::new());
     tasks.spawn(watcher::run(Arc::clone(&api), Arc::clone(&rewatch), events.clone()));
     let requests = Requests { api, rewatch, kube_events, events };
     tasks.spawn(requests.run(commands));
-    Ok(Running { _tasks: tasks })
+    Ok(Running { _tasks: tasks, posting })
 }
 
 fn sources(kubeconfigs: Vec<PathBuf>, service_account: PathBuf) -> Vec<Source> {

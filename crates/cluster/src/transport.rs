@@ -52,6 +52,25 @@ pub(crate) struct Ask {
     pub(crate) body: Vec<u8>,
 }
 
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// The server's certificate is not one that the credential's CA vouches for: another credential's
+    /// may.
+    Untrusted,
+    /// Anything else, which is the same for every credential.
+    Failed(LeaseFailure),
+}
+
+impl From<NoAnswer> for LeaseFailure {
+    fn from(no_answer: NoAnswer) -> Self {
+        match no_answer {
+            NoAnswer::Untrusted => Self::Refused,
+            NoAnswer::Failed(failure) => failure,
+        }
+    }
+}
+
 // === impl Transport ===
 
 impl Transport {
@@ -74,14 +93,14 @@ impl Transport {
         server: SocketAddr,
         credential: &Credential,
         ask: Ask,
-    ) -> Result<Response<Body>, LeaseFailure> {
+    ) -> Result<Response<Body>, NoAnswer> {
         let mut request = Request::builder()
             .method(ask.method)
             .uri(format!("https://{server}{}", ask.path))
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, "application/json")
             .body(Body::from(ask.body))
-            .map_err(|_| LeaseFailure::Invalid)?;
+            .map_err(|_| NoAnswer::Failed(LeaseFailure::Invalid))?;
         if let Some(authorization) = &credential.authorization {
             request.headers_mut().insert(AUTHORIZATION, HeaderValue::clone(authorization));
         }
@@ -111,9 +130,10 @@ impl Transport {
         client
     }
 
-    fn failure_of(&self, server: SocketAddr, error: &kube::Error) -> LeaseFailure {
+    fn failure_of(&self, server: SocketAddr, error: &kube::Error) -> NoAnswer {
         let dial = sources(error).find_map(|source| source.downcast_ref::<DialError>());
-        if let Some(fault) = dial.and_then(DialError::certificate_fault)
+        let fault = dial.and_then(DialError::certificate_fault);
+        if let Some(fault) = &fault
             && self.untrusted.is_due()
         {
             tracing::warn!(
@@ -125,8 +145,9 @@ impl Transport {
         }
         tracing::debug!(%server, error = %chain(error), "No answer from an API server");
         match dial {
-            Some(DialError::Timeout) => LeaseFailure::Timeout,
-            Some(DialError::Connect(_) | DialError::Tls(_)) | None => LeaseFailure::Refused,
+            Some(DialError::Timeout) => NoAnswer::Failed(LeaseFailure::Timeout),
+            Some(DialError::Tls(_)) => NoAnswer::Untrusted,
+            Some(DialError::Connect(_)) | None => NoAnswer::Failed(LeaseFailure::Refused),
         }
     }
 

@@ -74,7 +74,7 @@ pub(crate) async fn control(inputs: Inputs) -> Result<(), RunError> {
         service_account: SERVICE_ACCOUNT.into(),
         observer: Board::observer(metrics.clone()),
     };
-    let _cluster = pintle_cluster::start(
+    let cluster_tasks = pintle_cluster::start(
         cluster_config,
         targets.clone(),
         commands,
@@ -100,7 +100,7 @@ pub(crate) async fn control(inputs: Inputs) -> Result<(), RunError> {
     let machine = Machine::new(Settings::new(&config, incarnation), now());
     let outputs = Outputs { vips, pace, cluster, defend, board };
     let ended = Control::new(machine, receiver, outputs, heartbeat).run().await;
-    Net::shutdown(net).await;
+    tokio::join!(Net::shutdown(net), cluster_tasks.drain());
     ended.map_err(RunError::internal)
 }
 

@@ -44,7 +44,7 @@ pub(crate) struct Bench {
     watched: VecDeque<Event>,
     next_attempt: u64,
     _servers: watch::Sender<Vec<Server>>,
-    _running: Running,
+    running: Running,
 }
 
 // === impl Site ===
@@ -146,7 +146,7 @@ impl Bench {
             watched: VecDeque::new(),
             next_attempt: 0,
             _servers: servers,
-            _running: running,
+            running,
         }
     }
 
@@ -197,6 +197,12 @@ impl Bench {
             Some(event) => Some(event),
             None => timeout(time, self.events.recv()).await.ok().flatten(),
         }
+    }
+
+    /// The core has ended; returns when the crate is done.
+    pub(crate) async fn drain(self) {
+        drop(self.commands);
+        self.running.drain().await;
     }
 
     pub(crate) async fn command(&self, command: ClusterCommand) {

@@ -4,11 +4,12 @@ use std::fs;
 use std::time::Duration;
 
 use pintle_core::{LeaseAnswer, LeaseFailure, Observed};
-use pintle_testkit::certs::{ClusterCa, Validity};
+use pintle_testkit::certs::{self, ClusterCa, Validity};
 use pintle_testkit::stand_in::Auth;
 
 use crate::bench::{Site, read_until};
 use crate::log::Log;
+use crate::side::{event, until};
 
 const ABSENT: LeaseAnswer = LeaseAnswer::Read(Observed::Absent);
 const UNAUTHORISED: LeaseAnswer = LeaseAnswer::Failed(LeaseFailure::Unauthorised);
@@ -74,6 +75,24 @@ async fn without_files_there_are_no_credentials_until_one_appears() {
     read_until(&mut bench, |answer| *answer == ABSENT).await;
     let authorities = bench.authorities.borrow().clone().unwrap();
     assert_eq!(authorities.certificates, [site.ca.der().to_vec()]);
+}
+
+#[tokio::test]
+async fn a_kubeconfig_of_another_cluster_does_not_keep_the_next_from_being_used() {
+    let (log, _guard) = Log::start();
+    let site = Site::new(1);
+    let other = ClusterCa::generate("kubernetes").unwrap();
+    let client = other.issue_client("admin", None, Validity::Current).unwrap();
+    let text = certs::kubeconfig(&other.pem(), &client, "https://127.0.0.1:1");
+    fs::write(site.path("admin.conf"), text).unwrap();
+    let mut bench = site.bare_bench("kubernetes");
+    assert_eq!(bench.read(0).await, LeaseAnswer::Failed(LeaseFailure::Refused));
+    assert!(!log.lines_with("An API server is not trusted").is_empty());
+    site.write_kubeconfig("super-admin.conf", &site.super_admin());
+    read_until(&mut bench, |answer| *answer == ABSENT).await;
+    // What is beside the Lease goes the same way.
+    bench.command(event("VipAcquired")).await;
+    until("it is posted", || site.store.events().len() == 1).await;
 }
 
 #[tokio::test]

@@ -8,12 +8,12 @@ use pintle_cluster::{ClusterCommand, EventKind, KubeEvent, KubeconfigError, chec
 use pintle_core::{LeaseAnswer, Observed};
 use pintle_testkit::certs::Validity;
 use pintle_testkit::stand_in::{Auth, StandIn};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::bench::{LEASE, NAMESPACE, Site, VIP};
 use crate::log::Log;
 
-fn event(reason: &str) -> ClusterCommand {
+pub(crate) fn event(reason: &str) -> ClusterCommand {
     ClusterCommand::Event(KubeEvent {
         reason: reason.into(),
         note: "é".repeat(2000),
@@ -21,7 +21,7 @@ fn event(reason: &str) -> ClusterCommand {
     })
 }
 
-async fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
     let waiting = async {
         while !is_so() {
             sleep(Duration::from_millis(20)).await;
@@ -50,6 +50,34 @@ async fn events_are_posted_on_the_lease() {
     assert_eq!(posted["metadata"]["namespace"], NAMESPACE);
     assert_eq!((&posted["type"], &posted["reason"]), (&"Warning".into(), &"VipAcquired".into()));
     assert_eq!(posted["reportingComponent"], "pintle");
+}
+
+#[tokio::test]
+async fn an_event_finds_a_server_beside_one_that_hangs() {
+    let site = Site::new(2);
+    let bench = site.bench();
+    site.servers[0].hang_all(true);
+    bench.command(event("VipLost")).await;
+    until("it is posted", || site.store.events().len() == 1).await;
+    assert_eq!(events_asked(&site.servers[1]), 1);
+}
+
+#[tokio::test]
+async fn what_is_told_last_is_posted_before_the_end() {
+    let site = Site::new(1);
+    let mut bench = site.bench();
+    assert_eq!(bench.read(0).await, LeaseAnswer::Read(Observed::Absent));
+    bench.command(event("VipLost")).await;
+    bench.drain().await;
+    assert_eq!(site.store.events().len(), 1);
+    // Where nobody takes it, the end does not wait for it.
+    let bench = site.bench();
+    site.servers[0].hang_all(true);
+    bench.command(event("VipLost")).await;
+    let began = Instant::now();
+    bench.drain().await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(site.store.events().len(), 1);
 }
 
 #[tokio::test]
