@@ -146,7 +146,7 @@ impl Chain {
         let Some(slot) = slots.slot_of(candidate) else {
             return;
         };
-        slot.accepted();
+        slot.accepted(Instant::now());
         let before = slots.in_use;
         if before.is_some_and(|before| before < candidate.place && slots.list[before].is_usable()) {
             // A late answer to a request that went out before the earlier one worked.

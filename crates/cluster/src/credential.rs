@@ -14,7 +14,10 @@ use crate::kubeconfig::{KubeconfigError, Material};
 pub(crate) struct Credential {
     /// Tells this credential's connections from those of any other.
     pub(crate) serial: u64,
+    /// Those that can be used.
     pub(crate) authorities: Vec<CertificateDer<'static>>,
+    /// Why one beside them cannot be.
+    pub(crate) odd_authority: Option<rustls::Error>,
     pub(crate) tls: Arc<rustls::ClientConfig>,
     pub(crate) authorization: Option<HeaderValue>,
 }
@@ -27,8 +30,18 @@ impl Credential {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
 
         let mut roots = RootCertStore::empty();
-        for authority in &material.authorities {
-            roots.add(authority.clone()).map_err(KubeconfigError::Tls)?;
+        let mut odd_authority = None;
+        let mut authorities = material.authorities;
+        // One odd certificate in a bundle must not cost the others.
+        authorities.retain(|authority| match roots.add(authority.clone()) {
+            Ok(()) => true,
+            Err(error) => {
+                odd_authority = Some(error);
+                false
+            }
+        });
+        if roots.is_empty() {
+            return Err(odd_authority.map_or(KubeconfigError::NoAuthority, KubeconfigError::Tls));
         }
         // The provider is named, so that no process-wide default has to be installed or can differ.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -45,7 +58,8 @@ impl Credential {
         let authorization = material.token.map(|token| bearer(&token)).transpose()?;
         Ok(Self {
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
-            authorities: material.authorities,
+            authorities,
+            odd_authority,
             tls: Arc::new(tls),
             authorization,
         })

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::client::Body;
 use pintle_core::LeaseFailure;
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -109,7 +110,12 @@ async fn wait_for_change(api: &Api, server: SocketAddr, version: &str) {
     let Ok(response) = api.send_aside(server, get(path)).await else {
         return sleep(MAX_BACKOFF).await;
     };
-    let mut frames = Frames::new(response.into_body());
+    watch_until_change(response.into_body(), server).await;
+}
+
+/// A server that hangs does not end its watches, and its kernel keeps the connection alive.
+async fn watch_until_change(body: Body, server: SocketAddr) {
+    let mut frames = Frames::new(body);
     let changes = async {
         while let Some(line) = frames.next().await {
             let change: Result<Change, _> = serde_json::from_slice(&line);
@@ -118,7 +124,6 @@ async fn wait_for_change(api: &Api, server: SocketAddr, version: &str) {
             }
         }
     };
-    // A server that hangs does not end its watches, and its kernel keeps the connection alive.
     if timeout(WATCH_TIMEOUT, changes).await.is_err() {
         tracing::debug!(%server, "The watch on the endpoints was not ended by its server");
     }

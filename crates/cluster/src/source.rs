@@ -22,10 +22,13 @@ pub(crate) enum Source {
 }
 
 /// What was there when it was last looked at: files by identity, and what they held.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Snapshot {
     files: Vec<(PathBuf, Option<Stamp>)>,
     contents: Vec<Vec<u8>>,
+    /// Why a file could not be read. That may pass without a change that `stat` shows.
+    unread: Option<String>,
+    content_of: fn(File) -> io::Result<Vec<u8>>,
 }
 
 /// Changes whenever a file is replaced or written.
@@ -53,16 +56,20 @@ impl Source {
     pub(crate) fn look(&self, last: &mut Snapshot) -> Look {
         let is_same =
             !last.files.is_empty() && last.files.iter().all(|(path, was)| stamp(path) == *was);
-        if is_same {
+        if is_same && last.unread.is_none() {
             return Look::Same;
         }
-        let mut next = Snapshot::default();
+        let mut next = Snapshot { content_of: last.content_of, ..Snapshot::default() };
         let material = self.read(&mut next);
+        next.unread =
+            material.as_ref().err().filter(|error| may_pass(error)).map(|e| e.to_string());
+        // A disk that stays broken is told of once.
+        let is_same_failure = is_same && next.unread.is_some() && next.unread == last.unread;
         // Touched, or a rename brought the same content: connections need not be made anew.
         let is_same_content =
             !last.files.is_empty() && material.is_ok() && next.contents == last.contents;
         *last = next;
-        if is_same_content {
+        if is_same_content || is_same_failure {
             return Look::Same;
         }
         Look::New(material.and_then(|material| Credential::new(material).map(Box::new)))
@@ -111,6 +118,27 @@ fn unreadable(error: io::Error) -> KubeconfigError {
     }
 }
 
+/// Whether the file may be read at another time though it stays as it is: after an EIO or EACCES. One
+/// that is missing or too large has to change first.
+fn may_pass(error: &KubeconfigError) -> bool {
+    match error {
+        KubeconfigError::Unreadable(_) => true,
+        KubeconfigError::Reference { source, .. } => {
+            !matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge)
+        }
+        _ => false,
+    }
+}
+
+fn content_of(file: File) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_FILE {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(content)
+}
+
 fn stamp(path: &Path) -> Option<Stamp> {
     // Follows links: kubelet's certificate is one, and a Secret's files are two deep.
     std::fs::metadata(path).ok().as_ref().map(stamp_of)
@@ -140,12 +168,17 @@ impl Snapshot {
             Ok(Err(_)) | Err(_) => stamp(path),
         };
         self.files.push((path.to_owned(), was));
-        let mut content = Vec::new();
-        opened?.take(MAX_FILE + 1).read_to_end(&mut content)?;
-        if content.len() as u64 > MAX_FILE {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
+        let content = (self.content_of)(opened?)?;
         self.contents.push(content.clone());
         Ok(content)
     }
 }
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self { files: Vec::new(), contents: Vec::new(), unread: None, content_of }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,8 @@ pub(super) struct Slot {
     pub(super) denied: Option<Denied>,
     pub(super) looked_at: bool,
     recheck_interval: Duration,
+    /// The first time that it was taken since it was last refused.
+    accepted_at: Option<Instant>,
     /// Why the newest version is not the one in use.
     fault: Option<String>,
 }
@@ -41,6 +43,7 @@ impl Slot {
             denied: None,
             looked_at: false,
             recheck_interval: RECHECK_INTERVAL,
+            accepted_at: None,
             fault: None,
         }
     }
@@ -53,8 +56,13 @@ impl Slot {
         self.denied.is_some_and(|denied| denied.recheck_at <= now)
     }
 
-    pub(super) const fn accepted(&mut self) {
+    pub(super) fn accepted(&mut self, now: Instant) {
         self.denied = None;
+        let since = *self.accepted_at.get_or_insert(now);
+        // Not in turns: what it was refused for before has no meaning for a refusal to come.
+        if now.duration_since(since) > self.recheck_interval {
+            self.recheck_interval = RECHECK_INTERVAL;
+        }
     }
 
     pub(super) fn denied(&mut self, failure: LeaseFailure, now: Instant) {
@@ -64,6 +72,7 @@ impl Slot {
             self.recheck_interval = (self.recheck_interval * 2).min(MAX_RECHECK_INTERVAL);
         }
         self.denied = Some(Denied { failure, recheck_at });
+        self.accepted_at = None;
     }
 
     /// A version that cannot be used does not displace one that can: it may be half written. A file
@@ -76,9 +85,16 @@ impl Slot {
                 if !is_first {
                     tracing::info!(credentials, "Read changed credentials");
                 }
+                let odd = credential.odd_authority.as_ref();
+                let known = self.credential.as_ref().and_then(|last| last.odd_authority.as_ref());
+                // A token that is renewed each hour brings the same CA again.
+                if let Some(error) = odd.filter(|_| odd != known) {
+                    tracing::warn!(credentials, %error, "A CA certificate cannot be used: using the others");
+                }
                 self.credential = Some(Arc::new(credential));
                 self.denied = None;
                 self.recheck_interval = RECHECK_INTERVAL;
+                self.accepted_at = None;
                 self.fault = None;
             }
             Err(error) => {

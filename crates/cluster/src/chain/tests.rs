@@ -3,6 +3,9 @@ use pintle_testkit::certs;
 use super::*;
 use crate::kubeconfig;
 
+#[path = "../../tests/adapter/log.rs"]
+mod log;
+
 fn credential() -> Credential {
     let ca = certs::ClusterCa::generate("kubernetes").unwrap();
     let text = certs::kubeconfig(&ca.pem(), &ca.issue_admin().unwrap(), "https://192.0.2.10");
@@ -59,6 +62,23 @@ async fn one_that_is_taken_and_refused_in_turns_waits_longer_each_time() {
         chain.accepted(&admin);
     }
     assert_eq!(waits, [3, 6, 12, 24, 48, 60, 60]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_taken_for_long_is_tried_again_soon() {
+    let (chain, [admin, super_admin]) = full_chain();
+    for _ in 0..7 {
+        chain.denied(&admin, LeaseFailure::Forbidden);
+        chain.accepted(&admin);
+    }
+    for _ in 0..61 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        chain.accepted(&admin);
+    }
+    chain.denied(&admin, LeaseFailure::Unauthorised);
+    chain.accepted(&super_admin);
+    tokio::time::advance(RECHECK_INTERVAL).await;
+    assert_eq!(chain.due().len(), 1);
 }
 
 #[tokio::test]
@@ -132,4 +152,17 @@ async fn nothing_is_missing_before_every_place_was_looked_at() {
     }
     chain.replace(1, Err(KubeconfigError::Missing));
     looked_at.await;
+}
+
+#[tokio::test]
+async fn an_odd_certificate_among_the_authorities_is_said_once() {
+    let (log, _guard) = log::Log::start();
+    let (chain, _published) = chain();
+    for _ in 0..2 {
+        let mut odd = credential();
+        odd.odd_authority = Some(rustls::CertificateError::BadEncoding.into());
+        chain.replace(0, Ok(odd));
+    }
+    let lines = log.lines_with("A CA certificate cannot be used");
+    assert!(lines.len() == 1 && lines[0].contains("admin.conf"), "{lines:?}");
 }

@@ -1,3 +1,8 @@
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::body::{Bytes, Frame};
 use serde_json::json;
 
 use super::memory::Memory;
@@ -43,4 +48,33 @@ fn at_most_sixteen_are_kept_the_newest_first() {
         (1..=16).map(|host| SocketAddr::from(([192, 0, 2, host], 6443))).collect();
     memory.learn(many.clone(), now + Duration::from_secs(1));
     assert_eq!(memory.addresses(), many.into_iter().collect::<Vec<_>>());
+}
+
+/// What comes from a server that was stopped with SIGSTOP.
+struct Silence;
+
+impl hyper::body::Body for Silence {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_ends_shortly_after_its_server_should_have_ended_it() {
+    let server = SocketAddr::from(([192, 0, 2, 1], 6443));
+    let started = Instant::now();
+    let answer = tower::service_fn(|_: hyper::Request<Body>| async {
+        Ok::<_, Infallible>(hyper::Response::new(Silence))
+    });
+    let request = hyper::Request::new(Body::empty());
+    let response = kube::Client::new(answer, "default").send(request).await.unwrap();
+    let watching = watch_until_change(response.into_body(), server);
+    timeout(Duration::from_secs(600), watching).await.expect("it ends by itself");
+    assert_eq!(started.elapsed(), Duration::from_secs(310), "and not before the server ends it");
 }

@@ -128,6 +128,20 @@ fn a_key_of_another_certificate_is_refused() {
 }
 
 #[test]
+fn one_odd_certificate_does_not_cost_the_other_authorities() {
+    let (ca, text) = admin_conf();
+    let odd = CertificateDer::from(vec![0x30, 0x00]);
+    let mut material = read(&text).unwrap();
+    material.authorities.insert(0, odd.clone());
+    let credential = Credential::new(material).unwrap();
+    assert_eq!(credential.authorities, [ca.der()], "nothing else is published");
+    assert!(credential.odd_authority.is_some());
+    let mut material = read(&text).unwrap();
+    material.authorities = vec![odd];
+    assert!(matches!(Credential::new(material), Err(KubeconfigError::Tls(_))), "none is left");
+}
+
+#[test]
 fn an_error_never_shows_a_key() {
     let (_, text) = admin_conf();
     let line = text.lines().find(|line| line.contains("client-key-data")).unwrap();

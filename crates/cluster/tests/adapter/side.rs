@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use pintle_cluster::{ClusterCommand, EventKind, KubeEvent, KubeconfigError, check_kubeconfig};
-use pintle_core::{LeaseAnswer, Observed};
+use pintle_core::{AttemptId, LeaseAnswer, Observed, ServerId};
 use pintle_testkit::certs::Validity;
-use pintle_testkit::stand_in::{Auth, StandIn};
+use pintle_testkit::stand_in::{Auth, Behaviour, StandIn};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Level;
 
 use crate::bench::{LEASE, NAMESPACE, Site, VIP};
 use crate::log::Log;
@@ -70,14 +71,51 @@ async fn what_is_told_last_is_posted_before_the_end() {
     bench.command(event("VipLost")).await;
     bench.drain().await;
     assert_eq!(site.store.events().len(), 1);
-    // Where nobody takes it, the end does not wait for it.
+}
+
+#[tokio::test]
+async fn where_nobody_takes_an_event_the_end_does_not_wait_for_it() {
+    // Each of them alone takes half a second to be given up.
+    let site = Site::new(3);
     let bench = site.bench();
-    site.servers[0].hang_all(true);
+    site.servers.iter().for_each(|server| server.hang_all(true));
     bench.command(event("VipLost")).await;
     let began = Instant::now();
     bench.drain().await;
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(700), "{:?}", began.elapsed());
+    assert!(site.store.events().is_empty());
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_for_an_attempt() {
+    let site = Site::new(1);
+    let mut bench = site.bench();
+    assert_eq!(bench.read(0).await, LeaseAnswer::Read(Observed::Absent));
+    site.servers[0].set_reads(Behaviour::Hang);
+    let (attempt, server) = (AttemptId(1000), ServerId::LOCAL);
+    bench.command(ClusterCommand::Read { attempt, server }).await;
+    bench.command(event("VipLost")).await;
+    let began = Instant::now();
+    bench.drain().await;
+    assert!(began.elapsed() < Duration::from_millis(400), "{:?}", began.elapsed());
     assert_eq!(site.store.events().len(), 1);
+}
+
+#[tokio::test]
+async fn an_event_whose_answer_was_lost_is_there_once() {
+    let (log, _guard) = Log::start_at(Level::DEBUG);
+    let site = Site::new(2);
+    let mut bench = site.bench();
+    assert_eq!(bench.read(0).await, LeaseAnswer::Read(Observed::Absent));
+    site.servers[0].set_writes(Behaviour::DropAnswer);
+    bench.command(event("VipAcquired")).await;
+    until("the next server is asked", || events_asked(&site.servers[1]) == 1).await;
+    site.servers[0].set_writes(Behaviour::Normal);
+    // Events are posted in turn: with the second, the first is done with.
+    bench.command(event("VipLost")).await;
+    until("the second is posted", || site.store.events().len() == 2).await;
+    assert_eq!(site.store.events()[0]["reason"], "VipAcquired");
+    assert_eq!(log.lines_with("An Event was not posted"), [""; 0], "it was");
 }
 
 #[tokio::test]
