@@ -132,7 +132,8 @@ pub fn table(idle: &Idle) -> String {
             node.watches.to_string(),
         ]
     }));
-    let limits = ["limit", "12288", "", "0.30", "2 (holder), 0", "0", ""];
+    let rss = RSS_LIMIT_KB.to_string();
+    let limits = ["limit", &rss, "", "0.30", "2 (holder), 0", "0", ""];
     rows.push(limits.map(str::to_owned).to_vec());
     let mut text = aligned(&rows);
     text.push_str(&format!("binary {} bytes", idle.binary_bytes));

@@ -126,6 +126,12 @@ impl Chain {
         candidates
     }
 
+    /// Whether a credential that is loaded was taken, and not refused since.
+    pub(crate) fn is_served(&self) -> bool {
+        let slots = self.slots();
+        slots.in_use.is_some_and(|place| slots.list[place].is_usable())
+    }
+
     /// The earlier credentials that were refused and are due to be tried again.
     pub(crate) fn due(&self) -> Vec<Candidate> {
         let now = Instant::now();

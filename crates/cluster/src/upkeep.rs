@@ -9,9 +9,12 @@ use crate::api::Api;
 use crate::chain::{Chain, RECHECK_INTERVAL};
 use crate::source::{Look, Snapshot, Source};
 
-/// Files are compared by what `stat` says of them, so a look costs microseconds; a renewed
-/// certificate may come late by this much of its year.
+/// Files are compared by what `stat` says of them, so a look costs microseconds, but it wakes up
+/// threads. While nothing works, what is looked for may be the file that `kubeadm init` writes.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// While a credential works, a renewed one may come late by this much of its year.
+const SERVED_LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Looks at one place of the chain for ever. A disk that hangs stops this task and no other: its one
 /// look blocks a thread of the blocking pool, and no second one starts meanwhile.
@@ -34,7 +37,7 @@ pub(crate) async fn keep_looking(chain: Arc<Chain>, place: usize, source: Source
         if let Look::New(found) = look {
             chain.replace(place, found.map(|credential| *credential));
         }
-        sleep(LOOK_INTERVAL).await;
+        sleep(if chain.is_served() { SERVED_LOOK_INTERVAL } else { LOOK_INTERVAL }).await;
     }
 }
 
@@ -42,7 +45,7 @@ pub(crate) async fn keep_looking(chain: Arc<Chain>, place: usize, source: Source
 /// Runs for ever; cancel-safe.
 pub(crate) async fn keep_trying(api: Arc<Api>) {
     loop {
-        sleep(RECHECK_INTERVAL / 3).await;
+        sleep(RECHECK_INTERVAL).await;
         for candidate in api.chain.due() {
             for server in api.servers() {
                 let tried = api.try_credential(server.address, &candidate).await;

@@ -30,7 +30,7 @@ mod follow;
 mod guard;
 mod hear;
 
-/// The period of everything that is re-checked: lifetimes, failed binds.
+/// How soon what is not yet as wanted is tried again.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The period while held: a holder elsewhere is asked for as often. When a cut heals, two hosts
@@ -38,8 +38,9 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// server can be written.
 const HELD_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The period of the full re-sync with the kernel, which needs no event to have arrived.
-const RESYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// The period of the full re-sync with the kernel. The kernel tells of each change, and of changes that
+/// it could not tell of: this is for what it forgets.
+const RESYNC_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Put back at once so often; then a network manager is at work that takes the address away as often
 /// as it is put back, and neighbours are not to see that at full speed.
@@ -105,6 +106,8 @@ pub(crate) struct Applier {
     netlink: Netlink,
     monitor: Monitor,
     fence: Fence,
+    /// For everything that is due: a tokio timer of more than 64 ms wakes the thread up twice.
+    alarm: Fence,
     desired: watch::Receiver<VipDesire>,
     is_desired_open: bool,
     defend: mpsc::Receiver<Vip>,
@@ -149,6 +152,7 @@ impl Applier {
             netlink: found.netlink,
             monitor: Monitor::open()?,
             fence: Fence::new()?,
+            alarm: Fence::new()?,
             desired: ends.desired,
             is_desired_open: true,
             defend: ends.defend,
@@ -215,7 +219,7 @@ impl Applier {
         let is_check = now >= self.check_at;
         if is_check {
             let is_held = matches!(self.stage, Stage::Held { .. });
-            self.check_at = now + if is_held { HELD_INTERVAL } else { CHECK_INTERVAL };
+            self.check_at = now + if is_held { HELD_INTERVAL } else { RESYNC_INTERVAL };
             self.outbox.flush();
         }
         if now >= self.resync_at {
@@ -223,13 +227,18 @@ impl Applier {
             self.resync();
         }
         self.pursue(is_check);
+        if self.is_dirty {
+            self.check_at = self.check_at.min(now + CHECK_INTERVAL);
+        }
         has_more_changes || has_more_frames
     }
 
     /// Waits until something may have changed or is due.
     async fn wait(&mut self) {
-        let deadline = self.next_deadline();
-        let sleep = tokio::time::sleep(deadline.until(self.now()));
+        if let Err(error) = self.alarm.arm(Some(self.next_deadline())) {
+            tracing::warn!(%error, "A timer cannot be set");
+            return tokio::time::sleep(CHECK_INTERVAL).await;
+        }
         let segment = self.link.segment.as_ref();
         let frames = async {
             match segment {
@@ -253,7 +262,7 @@ impl Applier {
                 self.defence = vip;
             }
             () = self.outbox.has_room() => self.outbox.flush(),
-            () = sleep => {}
+            _ = self.alarm.fired() => {}
         }
     }
 
@@ -265,7 +274,7 @@ impl Applier {
             Stage::Binding { retry_at } => Some(*retry_at),
             Stage::Bound => self.next_bound_deadline(),
         };
-        special.map_or(regular, |special| special.min(regular))
+        [Some(regular), special, self.owned_until()].into_iter().flatten().min().unwrap_or(regular)
     }
 
     fn next_bound_deadline(&self) -> Option<Instant> {

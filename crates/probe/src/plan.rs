@@ -11,6 +11,7 @@ use pintle_core::config::Probe;
 use pintle_core::{ProbePace, ServerId};
 use rustls_pki_types::ServerName;
 use thiserror::Error;
+use tokio::time::Instant;
 
 /// From one probe of another API server to the next while the local one is well (design §4.3): often
 /// enough to know them, rare enough to cost a three-node cluster one request a second.
@@ -51,6 +52,8 @@ pub(crate) struct Plan {
     pub(crate) server_name: ServerName<'static>,
     pub(crate) period: Duration,
     pub(crate) timeout: Duration,
+    /// Probes are due whole periods after this, so that one waking serves all targets.
+    epoch: Instant,
 }
 
 // === impl Plan ===
@@ -65,11 +68,27 @@ impl Plan {
         let Ok(server_name) = ServerName::try_from(server_name.clone()) else {
             return Err(StartError::ServerName { name: server_name });
         };
-        Ok(Self { path, server_name, period: probe.period, timeout: probe.timeout })
+        let Probe { period, timeout, .. } = probe;
+        Ok(Self { path, server_name, period, timeout, epoch: Instant::now() })
+    }
+
+    /// When the next probe of `server` is due after one that began at `started_at`: an interval later,
+    /// give or take what brings it on the common beat.
+    pub(crate) fn next_due(
+        &self,
+        started_at: Instant,
+        server: ServerId,
+        pace: ProbePace,
+    ) -> Instant {
+        let earliest = started_at + self.interval(server, pace) - self.period / 4;
+        let since_epoch = earliest.saturating_duration_since(self.epoch);
+        let beat = since_epoch.as_nanos().next_multiple_of(self.period.as_nanos().max(1));
+        // In nanoseconds, five centuries fit.
+        self.epoch + Duration::from_nanos(u64::try_from(beat).unwrap_or(u64::MAX))
     }
 
     /// From the start of one probe of `server` to the start of the next.
-    pub(crate) fn interval(&self, server: ServerId, pace: ProbePace) -> Duration {
+    fn interval(&self, server: ServerId, pace: ProbePace) -> Duration {
         match pace {
             ProbePace::Relaxed if server != ServerId::LOCAL => self.period.max(RELAXED_PERIOD),
             ProbePace::Relaxed | ProbePace::Brisk => self.period,
@@ -128,5 +147,21 @@ mod tests {
         assert_eq!(plan.interval(ServerId::LOCAL, ProbePace::Relaxed), brisk);
         assert_eq!(plan.interval(peer, ProbePace::Brisk), brisk);
         assert_eq!(plan.interval(peer, ProbePace::Relaxed), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn all_are_due_on_one_beat() {
+        let plan = plan("/readyz", "kubernetes").unwrap();
+        let ms = Duration::from_millis;
+        let due = |began: u64, server: u16, pace| {
+            plan.next_due(plan.epoch + ms(began), ServerId(server), pace) - plan.epoch
+        };
+        let (relaxed, brisk) = (ProbePace::Relaxed, ProbePace::Brisk);
+        // When it began on the beat, or late on it.
+        assert_eq!((due(0, 0, relaxed), due(1003, 0, relaxed)), (ms(500), ms(1500)));
+        assert_eq!((due(500, 1, relaxed), due(507, 1, relaxed)), (ms(2500), ms(2500)));
+        assert_eq!(due(507, 1, brisk), ms(1000));
+        // Beside the beat it is back on it by the next, never much less than an interval later.
+        assert_eq!((due(100, 0, relaxed), due(200, 0, relaxed)), (ms(500), ms(1000)));
     }
 }

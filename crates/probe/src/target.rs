@@ -89,7 +89,7 @@ impl Target {
             if self.is_quickened() {
                 return Some(Cause::Due);
             }
-            let due = started_at + self.plan.interval(self.server.id, self.seen_pace);
+            let due = self.plan.next_due(started_at, self.server.id, self.seen_pace);
             tokio::select! {
                 biased;
                 () = ended(&mut self.kept) => {

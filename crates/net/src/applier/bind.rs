@@ -47,6 +47,7 @@ impl Applier {
                 && let Err(error) = self.bind(vip, hold_until)
             {
                 tracing::warn!(%error, %vip, "The lifetime of the VIP was not set");
+                self.is_dirty = true;
             }
         }
     }

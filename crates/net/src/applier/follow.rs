@@ -19,7 +19,7 @@ impl Applier {
             VipDesire::Undecided | VipDesire::Absent { .. } | VipDesire::Held => None,
         };
         if let Err(error) = self.fence.arm(fence_at) {
-            // The regular check is the timer then: 250 ms late at worst, before the kernel's own.
+            // The alarm goes off then as well.
             tracing::warn!(%error, "The timer of the fence cannot be set");
         }
         match desire {
@@ -103,7 +103,7 @@ impl Applier {
         }
     }
 
-    /// The next step of the stage; `is_check` once per [`CHECK_INTERVAL`].
+    /// The next step of the stage; `is_check` when the regular check is due.
     pub(super) fn pursue(&mut self, is_check: bool) {
         if matches!(self.stage, Stage::Probing(_)) {
             self.pursue_probe();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pintle_core::{Event, Vip};
 
-use super::Applier;
+use super::{Applier, CHECK_INTERVAL};
 use crate::addresses::{AddressView, Wanted};
 use crate::links::LinkView;
 use crate::listen::Segment;
@@ -64,8 +64,8 @@ impl Applier {
     fn observe_address(&mut self, address: &AddressView, is_there: bool) {
         let vip = Vip(address.address);
         if !self.vips.contains(&vip) {
-            // The list of the host's addresses can wait for the next check.
-            self.resync_at = self.resync_at.min(self.check_at);
+            // The list of the host's addresses can wait.
+            self.resync_at = self.resync_at.min(self.now() + CHECK_INTERVAL);
             return;
         }
         let wanted = self.wanted();
