@@ -113,10 +113,13 @@ impl Health {
         {
             self.peers_ready_since.entry(server).or_insert(now);
         } else {
+            let was_ready = self.peers_ready_since.remove(&server).is_some();
             if self.failing_since.is_some() && !outcome.is_alive() {
-                self.fellows.entry(server).or_insert(now);
+                let since = self.fellows.entry(server).or_insert(now);
+                if was_ready {
+                    *since = now;
+                }
             }
-            self.peers_ready_since.remove(&server);
         }
     }
 

@@ -50,7 +50,7 @@ const LATE_THRESHOLD: Duration = Duration::from_millis(500);
 
 /// The same for one that holds already. What its loop slept through is still in its sockets and heard
 /// before anything else, so it may be later than at the beginning, but not as late as the lifetime of
-/// a held address (2 s, set each 250 ms): half a second of a starved host was seen on a busy machine.
+/// a held address (2 s, set each 100 ms): half a second of a starved host was seen on a busy machine.
 const HELD_LATE_THRESHOLD: Duration = Duration::from_millis(1500);
 
 /// What the machine needs from the configuration.
@@ -184,6 +184,10 @@ impl Machine {
             }
             Event::Probed { server, outcome } => {
                 self.health.observe(server, &outcome, now);
+                if self.health.fitness() == Fitness::Fit {
+                    // A term that began unfit was spared for that trouble, not for the next.
+                    self.demote_not_before = self.demote_not_before.min(now);
+                }
                 self.consider_demotion(now);
             }
             Event::LinkChanged { carrier } => self.on_link(carrier, now),

@@ -53,7 +53,7 @@ impl Control {
             timer.arm(Some(deadline))?;
             tokio::select! {
                 event = self.events.recv() => {
-                    // The senders are held by `Outputs` and the adapters: the queue never closes.
+                    // The senders are held by `run::live` and the adapters: the queue never closes.
                     if let Some(event) = event {
                         self.take(event);
                     }

@@ -45,7 +45,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
 
 async fn live(config: Config) -> Result<(), RunError> {
     let mut signals = Signals::listen().map_err(RunError::internal)?;
-    let incarnation = incarnation::of_this_host().map_err(RunError::internal)?;
+    let incarnation = incarnation::of_this_host(&config.vips).map_err(RunError::internal)?;
     let lease = format!("{}/{}", config.election.namespace, config.election.lease);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -28,11 +28,22 @@ pub(crate) struct Knowledge {
     /// The last present version was a release: then absence asks for no wait.
     was_released: bool,
     last_holder: Option<String>,
+    /// What was seen first has changed since: somebody was alive while this process was.
+    has_changed: bool,
 }
+
+/// Older news says nothing of who uses the address today.
+const NEWS_DURATION: Duration = Duration::from_secs(60);
 
 impl Knowledge {
     pub(crate) const fn new(now: Instant) -> Self {
-        Self { seen: None, changed_at: now, was_released: false, last_holder: None }
+        Self {
+            seen: None,
+            changed_at: now,
+            was_released: false,
+            last_holder: None,
+            has_changed: false,
+        }
     }
 
     pub(crate) const fn seen(&self) -> Option<&Observed> {
@@ -52,6 +63,14 @@ impl Knowledge {
 
     pub(crate) const fn changed_at(&self) -> Instant {
         self.changed_at
+    }
+
+    /// Whether the last holder that published a hardware address was alive a moment ago: then the address
+    /// is nobody else's. A Lease that was found as it is may be from last year.
+    pub(crate) fn is_fresh(&self, now: Instant) -> bool {
+        self.has_changed
+            && now.since(self.changed_at) <= NEWS_DURATION
+            && self.view().is_some_and(|view| view.mac.is_some())
     }
 
     /// The named holder, if there is one.
@@ -85,6 +104,7 @@ impl Knowledge {
                 self.last_holder = Some(name.clone());
             }
         }
+        self.has_changed = self.seen.is_some();
         self.seen = Some(observed);
         self.changed_at = now;
         true

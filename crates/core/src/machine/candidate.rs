@@ -21,6 +21,9 @@ use super::{Candidacy, Machine, Phase, Presence, Reason, Stage, Start, Term};
 /// first when that ends. Longer than one hedged round over three servers (0.9 s).
 const MUTE_DURATION: Duration = Duration::from_secs(1);
 
+/// The next server is asked after each: one that is bad must not cost the incumbent's time.
+const MAX_FAILED_WRITES: u32 = 3;
+
 /// From one attempt to create a Lease in a namespace that is not there to the next.
 const CREATE_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -77,8 +80,11 @@ impl Machine {
         }
         match &mut self.phase {
             Phase::Candidate(candidacy) if candidacy.stage == Stage::Reading => {
-                if now.since(attempt.sent) > HEDGE_INTERVAL {
-                    // Too old to prove that nothing changed meanwhile: ask again at once.
+                if now.since(attempt.sent) > HEDGE_INTERVAL && !candidacy.is_slow {
+                    // Old: something may have changed meanwhile, so ask again at once. Once: where every
+                    // read is slow, the write's precondition has to find it.
+                    candidacy.is_slow = true;
+                    candidacy.mute_since = now;
                     self.attempts.hasten(now);
                 } else if candidacy.blocked {
                     self.claim_not_before = now + GRACE_DURATION;
@@ -112,6 +118,11 @@ impl Machine {
         };
         if attempt.request == Request::Read {
             return;
+        }
+        // The API is read and cannot be written (etcd's alarm, a webhook): not by the incumbent either.
+        if failure.is_api_loss() && candidacy.reason != Reason::Resumed {
+            candidacy.failed_writes += 1;
+            candidacy.blocked |= candidacy.failed_writes >= MAX_FAILED_WRITES;
         }
         let is_create = matches!(attempt.request, Request::Write { base: None, .. });
         match failure {

@@ -89,7 +89,10 @@ impl Machine {
         } else {
             Stage::Reading
         };
-        let is_trusted = self.knowledge.view().is_some_and(|view| view.mac.is_some());
+        // One that is named already may find its address where it left it: a question would come after
+        // the unbinding.
+        let has_mac = self.knowledge.view().is_some_and(|view| view.mac.is_some());
+        let is_trusted = if is_us { has_mac } else { self.knowledge.is_fresh(now) };
         let candidacy = Candidacy {
             reason,
             from: self.knowledge.last_holder().map(str::to_owned),
@@ -98,6 +101,8 @@ impl Machine {
             claim: if is_trusted { Claim::Trusted } else { Claim::Probe },
             stage,
             mute_since: now,
+            is_slow: false,
+            failed_writes: 0,
             blocked: false,
         };
         self.enter(Phase::Candidate(candidacy), now);

@@ -140,6 +140,8 @@ impl Machine {
     }
 
     pub(super) fn exit(&mut self, now: Instant) {
+        // The address that could not be taken off is the kernel's.
+        self.report_loss(None, now);
         self.since = now;
         self.begin_epoch();
         self.phase = Phase::Releasing(Departure {

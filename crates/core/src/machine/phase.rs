@@ -57,7 +57,11 @@ pub(super) struct Candidacy {
     pub(super) stage: Stage,
     /// When the stage of reading began without a read that worked.
     pub(super) mute_since: Instant,
-    /// Nobody could write for a while: the incumbent goes first.
+    /// A read came back too late to prove much: the next one has to do.
+    pub(super) is_slow: bool,
+    /// Writes that the API could not carry out.
+    pub(super) failed_writes: u32,
+    /// Nobody could read or write for a while: the incumbent goes first.
     pub(super) blocked: bool,
 }
 

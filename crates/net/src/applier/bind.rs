@@ -10,7 +10,7 @@ use crate::addresses::{AddressView, Wanted};
 use crate::lifetime::next_lifetime;
 
 /// The lifetime of a held address (design section 4.2): short, since no right stands behind it, and
-/// eight checks long.
+/// twenty checks long.
 pub(super) const HELD_DURATION: Duration = Duration::from_secs(HELD_SECONDS as u64);
 const HELD_SECONDS: u32 = 2;
 

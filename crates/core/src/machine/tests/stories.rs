@@ -408,3 +408,82 @@ fn a_persistent_conflict_is_not_asked_in_a_tight_circle() {
     }
     assert!(asked <= 16, "{asked} requests in 300 ms");
 }
+
+#[test]
+fn where_every_read_is_slow_the_second_one_counts() {
+    let mut bench = Bench::candidate();
+    for _ in 0..2 {
+        assert_eq!(role(&bench), Role::Candidate);
+        let slow = bench.last_read();
+        // Hedged meanwhile, each as slow.
+        bench.pass(ms(700));
+        let seen = bench.machine.knowledge.seen().cloned().unwrap();
+        let answer = LeaseAnswer::Read(seen);
+        bench.event(Event::LeaseAnswered { attempt: slow, answer });
+    }
+    assert_eq!(bench.last_write().2.kind, WriteKind::Acquire);
+    assert!(bench.last_write().2.base.is_some(), "over exactly what was read");
+}
+
+#[test]
+fn where_nothing_can_be_written_the_incumbent_goes_first() {
+    let mut bench = Bench::candidate();
+    for _ in 0..3 {
+        bench.pass(ms(305)).read_unchanged();
+        bench.pass(ms(5)).write_failed(LeaseFailure::Unavailable);
+        assert_eq!(role(&bench), Role::Candidate);
+    }
+    bench.pass(ms(305)).read_unchanged();
+    assert_eq!(role(&bench), Role::Follower);
+    bench.take();
+    bench.pass(ms(1400));
+    let commands = bench.take();
+    assert!(!commands.iter().any(|command| matches!(command, Command::WriteLease { .. })));
+}
+
+#[test]
+fn a_lease_that_was_found_as_it_is_proves_nothing_of_the_segment() {
+    let claim = |bench: &Bench| match bench.machine.desired().vips {
+        VipDesire::Owned { claim, .. } => claim,
+        other => panic!("{other:?}"),
+    };
+    // The first that is seen: it may be from last year.
+    let mut bench = Bench::with(settings());
+    bench.event(Event::LinkChanged { carrier: true });
+    bench.probed(ServerId::LOCAL, ProbeOutcome::Ready);
+    bench.watch(Holder::Released).pass(ms(20));
+    bench.written();
+    assert_eq!(claim(&bench), Claim::Probe);
+    // It was released while this node was there.
+    let mut bench = Bench::follower();
+    bench.watch(Holder::Released).pass(ms(20));
+    bench.written();
+    assert_eq!(claim(&bench), Claim::Trusted);
+    // Then nobody took it for a while (this node had no carrier).
+    let mut bench = Bench::follower();
+    bench.event(Event::LinkChanged { carrier: false });
+    bench.watch(Holder::Released).pass(ms(61_000));
+    bench.event(Event::LinkChanged { carrier: true });
+    bench.pass(ms(20)).written();
+    assert_eq!(claim(&bench), Claim::Probe);
+}
+
+#[test]
+fn a_term_that_began_unfit_is_not_spared_once_it_was_fit() {
+    let mut bench = Bench::leader();
+    let refuse = |bench: &mut Bench| {
+        bench.probed(ServerId::LOCAL, ProbeOutcome::Refused);
+        bench.probed(ServerId::LOCAL, ProbeOutcome::Refused);
+        bench.probed(ServerId(1), ProbeOutcome::Ready);
+    };
+    refuse(&mut bench);
+    bench.event(Event::Unbound).written();
+    bench.pass(ms(5100));
+    bench.written().bound();
+    for _ in 0..2 {
+        bench.probed(ServerId::LOCAL, ProbeOutcome::Ready);
+    }
+    bench.pass(ms(100));
+    refuse(&mut bench);
+    assert_ne!(role(&bench), Role::Leader);
+}
