@@ -68,6 +68,12 @@ impl Api {
         Self { servers: vec![ServerState::Up; servers], quorum: true, lease: None, revision: 1 }
     }
 
+    /// What is stored.
+    #[must_use]
+    pub const fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
+    }
+
     /// What a read shows to a process.
     #[must_use]
     pub fn observe(&self, node: usize, process: u64) -> Observed {

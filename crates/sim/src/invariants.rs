@@ -1,7 +1,8 @@
-//! What must hold, each a function over the whole world.
+//! What must hold, each a function over all nodes.
 
 use pintle_core::VipDesire;
 
+use crate::node::{Nanos, Node};
 use crate::world::World;
 
 /// Checked after every step.
@@ -9,17 +10,23 @@ use crate::world::World;
 /// # Errors
 ///
 /// Says what does not hold.
-pub fn always(world: &World) -> Result<(), String> {
-    at_most_one_entitled(world)?;
-    bound_by_right_is_entitled(world)
+pub fn always(nodes: &[Node], now: Nanos) -> Result<(), String> {
+    at_most_one_entitled(nodes, now)?;
+    nodes.iter().try_for_each(|node| bound_by_right_is_entitled(node, now))
 }
 
 /// I1: no two nodes consider themselves entitled at the same instant, paused ones included.
-fn at_most_one_entitled(world: &World) -> Result<(), String> {
-    let entitled: Vec<&str> = world
-        .nodes
-        .iter()
-        .filter(|node| node.is_entitled(world.now))
+///
+/// # Errors
+///
+/// Names them.
+pub fn at_most_one_entitled<'a>(
+    nodes: impl IntoIterator<Item = &'a Node>,
+    now: Nanos,
+) -> Result<(), String> {
+    let entitled: Vec<&str> = nodes
+        .into_iter()
+        .filter(|node| node.is_entitled(now))
         .map(|node| node.name.as_str())
         .collect();
     if entitled.len() > 1 {
@@ -30,16 +37,18 @@ fn at_most_one_entitled(world: &World) -> Result<(), String> {
 }
 
 /// I2: what a running node binds by right, it binds until no later than its right.
-fn bound_by_right_is_entitled(world: &World) -> Result<(), String> {
-    for node in &world.nodes {
-        if let (VipDesire::Owned { hold_until, .. }, Some(machine)) = (node.desire, &node.machine)
-            && node.is_running(world.now)
-        {
-            let local = node.clock(world.now);
-            let right = machine.entitled_until(local);
-            if local < hold_until && right.is_none_or(|right| right < hold_until) {
-                return Err(format!("{} binds until {hold_until:?}, has {right:?}", node.name));
-            }
+///
+/// # Errors
+///
+/// Says until when it binds, and what right it has.
+pub fn bound_by_right_is_entitled(node: &Node, now: Nanos) -> Result<(), String> {
+    if let (VipDesire::Owned { hold_until, .. }, Some(machine)) = (node.desire, &node.machine)
+        && node.is_running(now)
+    {
+        let local = node.clock(now);
+        let right = machine.entitled_until(local);
+        if local < hold_until && right.is_none_or(|right| right < hold_until) {
+            return Err(format!("{} binds until {hold_until:?}, has {right:?}", node.name));
         }
     }
     Ok(())

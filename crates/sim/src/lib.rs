@@ -9,6 +9,9 @@
 //! | nobody is bound by right beyond `hold_until` | I2 | after every step |
 //! | once the faults stop, exactly one node is bound, by right | I3 | at the end of a run |
 //!
+//! The first two are checked exhaustively as well, in every order of events for a few ticks of a common
+//! clock: `tests/model`, on the same nodes and the same store.
+//!
 //! Nodes run on clocks of their own rate; every request may be slow, lost on the way there or back,
 //! or be carried out long after its sender has given it up.
 

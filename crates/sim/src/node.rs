@@ -4,10 +4,16 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use pintle_core::config::{ApiLoss, Probe};
-use pintle_core::{Event, Instant, Machine, Settings, VipDesire};
+use pintle_core::{Command, Event, Instant, MacAddr, Machine, Settings, VipDesire};
 
 /// Nanoseconds of true time.
 pub type Nanos = u64;
+
+/// The kernel ends a lifetime up to this late (measured: 0.02-0.63 s).
+const KERNEL_LATENESS: Duration = Duration::from_millis(630);
+
+/// What *held* keeps in the kernel.
+const HELD_LIFETIME: Duration = Duration::from_secs(2);
 
 /// One host.
 #[derive(Clone, Debug)]
@@ -38,7 +44,9 @@ pub struct Node {
     pub bound_until: Option<Instant>,
     /// Clock rate, parts per million off true time.
     pub drift_ppm: i64,
-    settings: Settings,
+    /// What its processes are started with, but for the incarnation.
+    pub settings: Settings,
+    index: usize,
 }
 
 impl Node {
@@ -77,6 +85,7 @@ impl Node {
             bound_until: None,
             drift_ppm,
             settings,
+            index,
         }
     }
 
@@ -110,6 +119,64 @@ impl Node {
         self.desire = VipDesire::Undecided;
         let settings = Settings { incarnation: self.incarnation(), ..self.settings.clone() };
         self.machine = Some(Machine::new(settings, self.clock(at)));
+    }
+
+    /// One turn of the process's loop at `at`, as the daemon does it: `events` in order, then what is
+    /// due. [`Node::follow`] is to come next, then the commands.
+    pub fn turn(&mut self, events: impl IntoIterator<Item = Event>, at: Nanos) -> Vec<Command> {
+        let local = self.clock(at);
+        let Some(machine) = &mut self.machine else {
+            return Vec::new();
+        };
+        for event in events {
+            machine.handle(event, local);
+        }
+        machine.handle_timeout(local);
+        std::iter::from_fn(|| machine.poll_command()).collect()
+    }
+
+    /// net's fence and the kernel's: the address leaves by itself.
+    pub fn enforce(&mut self, at: Nanos) {
+        let local = self.clock(at);
+        if self.bound_until.is_some_and(|until| local >= until) {
+            self.bound_until = None;
+        }
+        if let VipDesire::Owned { hold_until, .. } = self.desire
+            && self.is_running(at)
+            && local >= hold_until
+        {
+            self.bound_until = None;
+        }
+    }
+
+    /// The applier follows what the machine wants; what it has to tell the machine.
+    pub fn follow(&mut self, at: Nanos) -> Option<Event> {
+        let desire = self.machine.as_ref()?.desired().vips;
+        let local = self.clock(at);
+        let former = std::mem::replace(&mut self.desire, desire);
+        match desire {
+            VipDesire::Undecided => {}
+            VipDesire::Absent { .. } => {
+                self.bound_until = None;
+                if !matches!(former, VipDesire::Absent { .. }) {
+                    return Some(Event::Unbound);
+                }
+            }
+            VipDesire::Owned { hold_until, .. } if local < hold_until => {
+                self.bound_until = Some(hold_until + KERNEL_LATENESS);
+                if !matches!(former, VipDesire::Owned { .. }) {
+                    let mac = MacAddr([2, 0, 0, 0, 0, u8::try_from(self.index).unwrap_or(0)]);
+                    return Some(Event::Bound { mac, bound_at: local, announced_at: local });
+                }
+            }
+            VipDesire::Owned { .. } => self.bound_until = None,
+            VipDesire::Held => {
+                if self.bound_until.is_some() {
+                    self.bound_until = Some(local + HELD_LIFETIME + KERNEL_LATENESS);
+                }
+            }
+        }
+        None
     }
 
     /// Whether the process runs at `at`.

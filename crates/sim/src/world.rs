@@ -2,11 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::time::Duration;
 
 use pintle_core::{
-    AttemptId, Command, Event, LeaseAnswer, LeaseFailure, LeaseWrite, MacAddr, ProbeOutcome,
-    ServerId, VipDesire,
+    AttemptId, Command, Event, LeaseAnswer, LeaseFailure, LeaseWrite, Machine, ProbeOutcome,
+    ServerId,
 };
 
 use crate::api::{Api, ServerState, Writer};
@@ -19,12 +18,6 @@ pub const MS: Nanos = 1_000_000;
 
 /// cluster gives an attempt up after this long.
 const ATTEMPT_TIMEOUT: Nanos = 1000 * MS;
-
-/// The kernel ends a lifetime up to this late (measured: 0.02-0.63 s).
-const KERNEL_LATENESS: Duration = Duration::from_millis(630);
-
-/// What *held* keeps in the kernel.
-const HELD_LIFETIME: Duration = Duration::from_secs(2);
 
 /// Something that happens at a moment of true time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,7 +109,8 @@ impl World {
             };
             self.now = self.now.max(at);
             self.step(step);
-            invariants::always(self).map_err(|what| format!("at {} ms: {what}", self.now / MS))?;
+            invariants::always(&self.nodes, self.now)
+                .map_err(|what| format!("at {} ms: {what}", self.now / MS))?;
         }
         self.now = end;
         Ok(())
@@ -205,80 +199,28 @@ impl World {
     /// One turn of a node's loop, as the daemon does it.
     fn turn(&mut self, index: usize, event: Option<Event>) {
         let now = self.now;
-        self.enforce(index);
         let node = &mut self.nodes[index];
+        node.enforce(now);
         if !node.is_running(now) {
             node_inbox(node, event);
             return;
         }
-        let local = node.clock(now);
-        let Some(mut machine) = node.machine.take() else {
-            return;
-        };
-        if node.paused_until.take().is_some() {
-            machine.handle_timeout(local);
-        }
-        for queued in node.inbox.drain(..).chain(event) {
-            machine.handle(queued, local);
-        }
-        machine.handle_timeout(local);
-        let desire = machine.desired().vips;
         let mut commands = Vec::new();
-        while let Some(command) = machine.poll_command() {
-            commands.push(command);
+        if node.paused_until.take().is_some() {
+            commands = node.turn(None, now);
         }
-        let wake = machine.poll_timeout().map(|(at, _)| node.true_time(at));
-        node.machine = Some(machine);
-        self.apply(index, desire);
+        let events: Vec<Event> = node.inbox.drain(..).chain(event).collect();
+        commands.extend(node.turn(events, now));
+        let wake = node.machine.as_ref().and_then(Machine::poll_timeout);
+        let wake = wake.map(|(at, _)| node.true_time(at));
+        if let Some(told) = node.follow(now) {
+            self.deliver(index, told, MS);
+        }
         for command in commands {
             self.carry_out(index, command);
         }
         if let Some(at) = wake {
             self.schedule(at.max(now + 1000), Step::Wake(index));
-        }
-    }
-
-    /// net's fence and the kernel's: the address leaves by itself.
-    fn enforce(&mut self, index: usize) {
-        let local = self.nodes[index].clock(self.now);
-        let node = &mut self.nodes[index];
-        if node.bound_until.is_some_and(|until| local >= until) {
-            node.bound_until = None;
-        }
-        if let VipDesire::Owned { hold_until, .. } = node.desire
-            && node.is_running(self.now)
-            && local >= hold_until
-        {
-            node.bound_until = None;
-        }
-    }
-
-    fn apply(&mut self, index: usize, desire: VipDesire) {
-        let node = &mut self.nodes[index];
-        let local = node.clock(self.now);
-        let former = std::mem::replace(&mut node.desire, desire);
-        match desire {
-            VipDesire::Undecided => {}
-            VipDesire::Absent { .. } => {
-                node.bound_until = None;
-                if !matches!(former, VipDesire::Absent { .. }) {
-                    self.deliver(index, Event::Unbound, MS);
-                }
-            }
-            VipDesire::Owned { hold_until, .. } if local < hold_until => {
-                node.bound_until = Some(hold_until + KERNEL_LATENESS);
-                if !matches!(former, VipDesire::Owned { .. }) {
-                    let mac = MacAddr([2, 0, 0, 0, 0, u8::try_from(index).unwrap_or(0)]);
-                    let bound = Event::Bound { mac, bound_at: local, announced_at: local };
-                    self.deliver(index, bound, MS);
-                }
-            }
-            VipDesire::Owned { .. } => node.bound_until = None,
-            VipDesire::Held => {
-                if node.bound_until.is_some() {
-                    node.bound_until = Some(local + HELD_LIFETIME + KERNEL_LATENESS);
-                }
-            }
         }
     }
 
