@@ -19,7 +19,8 @@ FILE_BYTES=1000000 # a binary or a capture got in by mistake
 # letters keep this file from finding itself.
 MACHINE_PATHS='/w[o]rk/(main|shared)|(^|[^A-Za-z0-9_.-])/(h[o]me/[a-z][a-z0-9_-]*|U[s]ers/[a-z][a-z0-9_-]*|r[o]ot)/'
 REGISTRY_HOSTS='(s[t]atic|index)\.crates\.io|p[r]oxy\.golang\.org|s[u]m\.golang\.org|(deb|snapshot)\.d[e]bian\.org|r[e]place-with *=|G[O]PROXY=|://[^/ ]+:[^/ ]+@'
-BANNED_NAMES='\b(struct|enum|trait|type|union|mod) +\w*(Manager|Handler|Helpers?|Utils?|Data|Info|helpers?|utils?|misc|common)\b'
+# An indented `type` is an associated one, whose name somebody else's trait gives.
+BANNED_NAMES='(\b(struct|enum|trait|union|mod)|^(pub(\([a-z]+\))? +)?type) +\w*(Manager|Handler|Helpers?|Utils?|Data|Info|helpers?|utils?|misc|common)\b'
 BARE_DEBTS='\b(FI[X]ME|XX[X])\b|\bTO[D]O\b[^(]|\bTO[D]O$'
 
 find_in() { # RULE PATTERN FILES...
