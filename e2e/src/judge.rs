@@ -141,11 +141,12 @@ pub fn judge(rules: &Rules, seen: &Evidence) -> Vec<Failure> {
     failures.0
 }
 
-/// Whether failures may be the prober's own lateness: without it the run would have passed.
+/// Whether failures may be the machine's: had it not been late by what the prober was late itself, and
+/// by what connects took before the fault, the run would have passed.
 #[must_use]
 pub fn is_doubtful(rules: &Rules, seen: &Evidence, failures: &[Failure]) -> bool {
     let rows_own = failures.len() > judge(rules, seen).len();
-    !failures.is_empty() && !rows_own && judge(rules, &seen.without_stall()).is_empty()
+    !failures.is_empty() && !rows_own && judge(rules, &seen.without_delay()).is_empty()
 }
 
 /// The figures and the first lines of an observation, for a person to read.

@@ -8,12 +8,13 @@ use pintle_core::Instant;
 const FLOOR_SECONDS: u32 = 1;
 
 /// How long before a whole number of seconds is left a lifetime is set, so that a timer that fires a
-/// little late still finds the whole number. The kernel ends lifetimes 20 ms late or more.
-const ALIGN_LEAD: Duration = Duration::from_millis(5);
+/// late still finds the whole number. The kernel ends lifetimes 20 ms late or more.
+const ALIGN_LEAD: Duration = Duration::from_millis(20);
 
-/// An extension is worth a request from here on. By default a renewal comes 0.2 s after the last
-/// aligned lifetime began, and the next one is aligned 0.3 s later: one request for each.
-const MIN_GAIN: Duration = Duration::from_millis(300);
+/// An extension is worth a request from here on: by default that is each renewal, 0.2 s after the last
+/// aligned lifetime began, and then the next alignment. Alignment alone is not enough: on a machine that
+/// was 20 ms late the address ran out before the right did.
+const MIN_GAIN: Duration = Duration::from_millis(200);
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -72,16 +73,14 @@ mod tests {
             (0, 999, None, Some(1)),
             (0, 1, None, Some(1)),
             // It would not extend what the kernel has.
-            (250, 2300, Some(2000), None),
-            (300, 2300, Some(2000), Some(2)),
+            (199, 2300, Some(2000), None),
+            (200, 2300, Some(2000), Some(2)),
             (500, 2300, Some(2250), None),
             (1200, 2300, Some(2250), None),
             (1295, 2300, Some(2250), Some(1)),
             (1295, 2300, Some(2295), None),
             (1296, 2300, Some(2295), None),
             (100, 2300, Some(2000), None),
-            // A renewal came late.
-            (200, 2300, Some(1900), Some(2)),
             // The floor reaches beyond the right: not when the address is there already.
             (1400, 2300, Some(2295), None),
             (2299, 2300, Some(2250), None),
@@ -99,11 +98,11 @@ mod tests {
     #[test]
     fn alignments() {
         let table = [
-            (0, 2300, Some(295)),
-            (294, 2300, Some(295)),
-            (295, 2300, Some(1295)),
-            (296, 2300, Some(1295)),
-            (1295, 2300, None),
+            (0, 2300, Some(280)),
+            (279, 2300, Some(280)),
+            (280, 2300, Some(1280)),
+            (281, 2300, Some(1280)),
+            (1280, 2300, None),
             (2300, 2300, None),
             (9000, 2300, None),
         ];
@@ -128,11 +127,11 @@ mod tests {
     }
 
     proptest! {
-        /// One ownership, re-checked every 250 ms and at each alignment, with timers up to 4 ms late
+        /// One ownership, re-checked every 250 ms and at each alignment, with timers up to 19 ms late
         /// and a renewal every 500 ms until they stop: whenever the process dies, the kernel's
         /// lifetime ends neither after the right nor, once aligned, noticeably before it.
         #[test]
-        fn the_kernel_ends_with_the_right(lates in prop::collection::vec(0_u64..4, 40), stop in 0_u64..3000) {
+        fn the_kernel_ends_with_the_right(lates in prop::collection::vec(0_u64..20, 40), stop in 0_u64..3000) {
             let mut hold_until = at(2300);
             let (mut kernel, mut now, mut next_tick) = (None, at(0), at(0));
             for late in lates {
@@ -150,7 +149,7 @@ mod tests {
                 now = next + Duration::from_millis(late);
             }
             let left = kernel.map(|kernel| hold_until.until(kernel));
-            prop_assert!(now < hold_until || left.is_some_and(|left| left <= Duration::from_millis(5)), "{left:?}");
+            prop_assert!(now < hold_until || left.is_some_and(|left| left <= ALIGN_LEAD), "{left:?}");
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The figures of one run, out of what the prober saw.
 
 use std::fmt::Write as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pintle_testkit::capture::Mac;
-use pintle_testkit::prober::Observation;
+use pintle_testkit::prober::{Observation, Series};
 use serde::{Deserialize, Serialize};
 
 use super::{Client, holding};
@@ -19,6 +19,9 @@ pub struct Evidence {
     pub gap_https_ms: f64,
     /// How late the prober was itself, at worst.
     pub stall_ms: f64,
+    /// Longest gap of TCP connects before the fault, when nothing was wrong but the machine was busy.
+    #[serde(default)]
+    pub noise_ms: f64,
     /// Longest time with two answering hosts, in the whole run.
     pub two_holders_ms: f64,
     /// When two hosts answered last, counted from the heal; `None` when never after it.
@@ -60,6 +63,7 @@ impl Evidence {
             gap_tcp_ms: millis(seen.tcp.gap_after(fault)),
             gap_https_ms: millis(seen.https.gap_after(fault)),
             stall_ms: millis(seen.tcp.stall()),
+            noise_ms: millis(longest_before(&seen.tcp, fault)),
             two_holders_ms: millis(seen.two_holders()),
             two_after_heal_ms: latest_overlap
                 .map(|until| millis(until.saturating_duration_since(healed))),
@@ -72,14 +76,21 @@ impl Evidence {
         }
     }
 
-    /// The same with a prober that had never been late.
-    pub(super) fn without_stall(&self) -> Self {
+    /// The same on a machine that had never been late.
+    pub(super) fn without_delay(&self) -> Self {
+        let delay = self.delay_ms();
         Self {
-            gap_tcp_ms: self.gap_tcp_ms - self.stall_ms,
-            gap_https_ms: self.gap_https_ms - self.stall_ms,
-            silence_ms: self.silence_ms - self.stall_ms,
+            gap_tcp_ms: self.gap_tcp_ms - delay,
+            gap_https_ms: self.gap_https_ms - delay,
+            silence_ms: self.silence_ms - delay,
             ..self.clone()
         }
+    }
+
+    /// How late the machine made things that are not pintle's.
+    #[must_use]
+    pub const fn delay_ms(&self) -> f64 {
+        self.stall_ms.max(self.noise_ms)
     }
 
     /// The gap that one kind of client saw.
@@ -90,6 +101,11 @@ impl Evidence {
             Client::Https => self.gap_https_ms,
         }
     }
+}
+
+fn longest_before(series: &Series, fault: Instant) -> Duration {
+    let before = series.gaps().filter(|gap| gap.until <= fault);
+    before.map(|gap| gap.length()).max().unwrap_or_default()
 }
 
 /// Marks, holders, gaps and announcements by time, one per line.

@@ -90,7 +90,7 @@ fn the_end_has_exactly_one_holder() {
 }
 
 #[test]
-fn only_what_the_probers_lateness_explains_is_doubtful() {
+fn only_what_a_late_machine_explains_is_doubtful() {
     let doubtful = |seen: &Evidence, more: &[Failure]| {
         let mut failures = judge(&power_loss(), seen);
         failures.extend_from_slice(more);
@@ -103,4 +103,7 @@ fn only_what_the_probers_lateness_explains_is_doubtful() {
     seen.stall_ms = 59.0;
     assert!(!doubtful(&seen, &[]));
     assert!(!doubtful(&good(), &[]));
+    // Connects were as slow when nothing was wrong.
+    seen.noise_ms = 60.0;
+    assert!(doubtful(&seen, &[]));
 }
