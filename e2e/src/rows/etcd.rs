@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::bed::HOSTS;
+use crate::judge::Check;
 use crate::scene::Scene;
 
 /// etcd elects within 1.0 to 1.9 s, and a lease that was not renewed runs out after 2.5 s.
@@ -31,14 +32,30 @@ pub(super) fn leader_killed(scene: &mut Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The client asks the new holder well before this, or not in time.
-const MOVED: Duration = Duration::from_secs(10);
+/// How long the VIP stayed on an API server without etcd, which answers what needs none.
+pub(super) const MOVED: &str = "moved_ms";
+
+/// An API server notices after some two seconds that its etcd is gone; then as for one that hangs.
+const MOVED_WITHIN: Duration = Duration::from_secs(6);
+
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+const OBSERVED: Duration = Duration::from_secs(10);
 
 pub(super) fn of_holder_killed(scene: &mut Scene<'_>) -> Result<()> {
     let holder = scene.holder;
-    scene.fault();
+    let fault = scene.fault();
     scene.bed.cluster().etcd(holder).kill()?;
-    scene.watch_until(MOVED);
+    let mut moved = None;
+    while moved.is_none() && fault.elapsed() < OBSERVED {
+        scene.watch(LOOK_INTERVAL);
+        moved = (!scene.bed.owners()?.contains(&holder)).then(|| fault.elapsed());
+    }
+    scene.figure(MOVED, moved.unwrap_or(OBSERVED));
+    scene.require(Check::Gap, moved.is_some_and(|moved| moved <= MOVED_WITHIN), || {
+        format!("on the API server without etcd for {:?}", moved.unwrap_or(OBSERVED))
+    });
+    scene.watch_until(OBSERVED);
     scene.healed();
     scene.bed.cluster().restart_etcd(holder)?;
     scene.bed.wait_api_ready(holder).context("after etcd came back")?;

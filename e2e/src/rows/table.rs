@@ -243,12 +243,12 @@ pub const ROWS: &[Row] = &[
     Row {
         id: "etcd-of-holder-killed",
         title: "etcd of the holder's host killed",
-        limit: "3 s; 6 s when it was the etcd leader (HTTPS)",
+        limit: "moves within 6 s",
         rules: Rules {
             gap: Some(GapLimit { client: Client::Https, ms: 3000.0, with_etcd_leader_ms: 3000.0 }),
             ..NOTHING
         },
-        headline: Headline::Https,
+        headline: Headline::Figure(etcd::MOVED),
         leader: Leader::Alternating,
         steps: etcd::of_holder_killed,
         control: control("failureThreshold is 10", SLOW_PROBE, Check::Gap),
