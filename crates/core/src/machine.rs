@@ -17,6 +17,7 @@
 
 mod candidate;
 mod follow;
+mod hold;
 mod lead;
 mod leave;
 mod observe;

@@ -1,10 +1,8 @@
-//! A leader: renews, watches its right run out, and holds on without one only where nobody else can
-//! have got it.
+//! A leader: renews, binds, and answers what happens to its Lease, its address and its health.
 
 use std::time::Duration;
 
 use crate::command::{Command, Direction, Notice, Reason, Transition, WriteKind};
-use crate::config::ApiLoss;
 use crate::event::LeaseFailure;
 use crate::health::Fitness;
 use crate::lease::Version;
@@ -13,23 +11,17 @@ use crate::time::Instant;
 use crate::vip::{MacAddr, Vip};
 
 use super::observe::Named;
-use super::{Machine, Phase, Presence, Term};
+use super::{Machine, Phase, Presence};
 
 /// So many failed binds in a row (net tries each 250 ms) and the VIP is better off elsewhere.
 const MAX_BIND_FAILURES: u32 = 4;
-
-/// Far more than the way from this machine to net takes, and a fiftieth of the right.
-const DECISION_LEAD: Duration = Duration::from_millis(50);
 
 /// How long a node that could not bind is no candidate.
 const BIND_COOLDOWN: Duration = Duration::from_secs(10);
 
 impl Machine {
     pub(super) fn lead(&mut self, now: Instant) {
-        if let Phase::Leader(term) = &self.phase
-            && now >= decide_at(term)
-        {
-            self.end_right(now);
+        if self.watch_right_out(now) {
             return;
         }
         if self.attempts.next_start().is_none_or(|at| at > now) {
@@ -90,31 +82,6 @@ impl Machine {
             self.notify(Notice::Regained, now);
         }
         self.consider_demotion(now);
-    }
-
-    /// The right is about to end without a renewal.
-    fn end_right(&mut self, now: Instant) {
-        let Phase::Leader(term) = &self.phase else {
-            return;
-        };
-        let failed_or_hanging: Vec<ServerId> =
-            term.failed.iter().copied().chain(self.attempts.hanging(now)).collect();
-        let is_api_lost = !term.denied
-            && self.servers.known().iter().all(|server| failed_or_hanging.contains(server));
-        let may_hold = self.settings.on_api_loss == ApiLoss::Hold
-            && is_api_lost
-            && self.carrier
-            && self.presence == Presence::Bound
-            && !self.shutdown;
-        if !may_hold {
-            let reason = if term.refused { Reason::Denied } else { Reason::RenewDeadline };
-            self.step_down(reason, now);
-            return;
-        }
-        let term = term.clone();
-        self.phase = Phase::Held(term);
-        self.since = now;
-        self.notify(Notice::Holding, now);
     }
 
     /// The Lease changed, and not by a renewal of ours.
@@ -275,10 +242,4 @@ impl Machine {
             self.begin_departure(Reason::Unhealthy, now);
         }
     }
-}
-
-/// When to decide between *held* and unbinding: a little before the right ends, because net unbinds
-/// by itself at `hold_until` and knows nothing of *held* until it is told.
-pub(super) fn decide_at(term: &Term) -> Instant {
-    term.grounds.hold_until().0 - DECISION_LEAD
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::desired::Role;
 use crate::time::Instant;
 
-use super::lead::decide_at;
 use super::{HELD_LATE_THRESHOLD, LATE_THRESHOLD, Machine, Phase, Reason};
 
 /// Why the machine wants to be woken.
@@ -48,7 +47,7 @@ impl Machine {
             }
             Phase::Candidate(_) => consider(next, TimerReason::Attempt),
             Phase::Leader(term) => {
-                consider(Some(decide_at(term)), TimerReason::HoldUntil);
+                consider(Some(self.decide_at(term)), TimerReason::HoldUntil);
                 consider(next, TimerReason::Renew);
             }
             Phase::Held(_) => consider(next, TimerReason::Renew),
