@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use crate::chain::{Candidate, Chain};
+use crate::chain::Chain;
 use crate::lease::LeaseObject;
 use crate::ledger::Ledger;
 use crate::transport::{Ask, NoAnswer, Transport, body_of, failure_of};
@@ -100,52 +100,6 @@ impl Api {
             Ok((watch, self.get_lease(server).await?))
         })
         .await
-    }
-
-    /// Reads the Lease with one credential, only to see whether it is let in.
-    pub(crate) async fn try_credential(
-        &self,
-        server: SocketAddr,
-        candidate: &Candidate,
-    ) -> Result<(), LeaseFailure> {
-        let sending =
-            self.side_transport.send(server, &candidate.credential, get(self.lease_path()));
-        let response =
-            timeout(ATTEMPT_TIMEOUT, sending).await.map_err(|_| LeaseFailure::Timeout)??;
-        match failure_of(response.status()) {
-            None | Some(LeaseFailure::NotFound) => {
-                self.chain.accepted(candidate);
-                Ok(())
-            }
-            Some(failure @ (LeaseFailure::Unauthorised | LeaseFailure::Forbidden)) => {
-                self.chain.denied(candidate, failure);
-                Err(failure)
-            }
-            Some(failure) => Err(failure),
-        }
-    }
-
-    /// A request that nothing of the Lease waits for, with the credential that is in use.
-    pub(crate) async fn send_aside(
-        &self,
-        server: SocketAddr,
-        ask: Ask,
-    ) -> Result<Response<Body>, LeaseFailure> {
-        let sending = async {
-            self.chain.looked_at().await;
-            let mut failure = LeaseFailure::NoCredentials;
-            for candidate in self.chain.candidates() {
-                let sent = self.side_transport.send(server, &candidate.credential, ask.clone());
-                match sent.await {
-                    Err(NoAnswer::Untrusted) => failure = LeaseFailure::Refused,
-                    answer => return answer.map_err(LeaseFailure::from),
-                }
-            }
-            Err(failure)
-        };
-        let response =
-            timeout(ATTEMPT_TIMEOUT, sending).await.map_err(|_| LeaseFailure::Timeout)??;
-        failure_of(response.status()).map_or(Ok(response), Err)
     }
 
     /// Where a server listens; `None` for one that is not known.
@@ -249,7 +203,7 @@ impl Api {
         format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases")
     }
 
-    fn lease_path(&self) -> String {
+    pub(crate) fn lease_path(&self) -> String {
         format!("{}/{}", self.collection_path(), self.ledger.identity().lease)
     }
 }

@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod aside;
 mod chain;
 mod check;
 mod clock;
