@@ -187,6 +187,27 @@ impl GapLimit {
 
 // === impl Check ===
 
+impl Check {
+    /// Whether a machine that is slow enough fails it, whatever the product does.
+    #[must_use]
+    pub const fn counts_time(self) -> bool {
+        match self {
+            Self::Gap
+            | Self::Connects
+            | Self::Stays
+            | Self::Flapping
+            | Self::TwoHolders
+            | Self::TwoAfterHeal
+            | Self::OneHolder
+            | Self::Healed
+            | Self::LeavesByItself
+            | Self::BackInTime
+            | Self::Recovered => true,
+            Self::Silent | Self::Message | Self::Alive | Self::NoPanic => false,
+        }
+    }
+}
+
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = serde_json::to_value(self).ok();

@@ -48,7 +48,7 @@ pub fn table(results: &Results) -> String {
             shown(row.median_ms),
             shown(row.worst_ms),
             shown(two_holders(row)),
-            if row.passed() { "pass" } else { "FAIL" }.to_owned(),
+            verdict(row),
             row.limit.clone(),
         ]
     }));
@@ -110,6 +110,10 @@ fn replaced(text: &str, table: &str) -> Option<String> {
     let (before, rest) = text.split_once(BEGIN)?;
     let (_old, after) = rest.split_once(END)?;
     Some(format!("{before}{}{after}", table.trim_end()))
+}
+
+fn verdict(row: &RowResults) -> String {
+    if row.passed() { "pass".to_owned() } else { format!("{} FAILED", row.failed()) }
 }
 
 fn two_holders(row: &RowResults) -> Option<f64> {

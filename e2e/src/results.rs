@@ -169,6 +169,19 @@ impl RowResults {
     pub fn passed(&self) -> bool {
         !self.runs.is_empty() && self.runs.iter().all(|run| run.passed)
     }
+
+    /// How many runs did not pass.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.runs.iter().filter(|run| !run.passed).count()
+    }
+
+    /// Whether everything that was wrong counts time, which a machine that other tenants slow down can
+    /// make too long by itself.
+    #[must_use]
+    pub fn may_be_slowness(&self) -> bool {
+        self.runs.iter().flat_map(|run| &run.failures).all(|failure| failure.check.counts_time())
+    }
 }
 
 // === impl RunRecord ===

@@ -9,11 +9,14 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use pintle_e2e::machine::{Machine, Versions};
-use pintle_e2e::results::Results;
+use pintle_e2e::results::{Results, RowResults};
 use pintle_e2e::rows::{self, ROWS, Row};
 use pintle_e2e::runner::Runner;
 use pintle_e2e::say::{print, say};
 use pintle_e2e::{front, pintle, report, workspace};
+
+/// Of a row that failed its only run.
+const SECOND_LOOK_RUNS: usize = 3;
 
 /// Runs the fault table: three hosts with etcd, kube-apiserver and pintle each, and a client.
 #[derive(Debug, Parser)]
@@ -21,7 +24,8 @@ struct Arguments {
     /// How many runs each row has in the end; those that are there already are not made again
     #[arg(long, default_value_t = 10)]
     runs: usize,
-    /// Each row once, beginning anew, with results of its own
+    /// Each row once, beginning anew, with results of its own; a row that fails, twice more, and both
+    /// must pass
     #[arg(long, conflicts_with_all = ["runs", "resume"])]
     once: bool,
     /// Only this row; may be given several times
@@ -102,12 +106,22 @@ fn run(arguments: &Arguments, rows: &[&Row]) -> Result<bool> {
     }
     for row in rows {
         runner.run_row(row, runs, &mut results)?;
+        if arguments.once && results.row(row.id).is_some_and(is_worth_a_second_look) {
+            say(format!("    {} failed: twice more, and both must pass", row.id));
+            runner.run_row(row, SECOND_LOOK_RUNS, &mut results)?;
+        }
     }
     drop(runner);
     print(report::table(&results));
-    let passed =
-        |row: &&Row| results.row(row.id).is_some_and(pintle_e2e::results::RowResults::passed);
-    Ok(rows.iter().all(passed))
+    let stood_second_look =
+        |row: &RowResults| row.failed() == 1 && row.runs.len() == SECOND_LOOK_RUNS;
+    let passed = |row: &RowResults| row.passed() || (arguments.once && stood_second_look(row));
+    Ok(rows.iter().all(|row| results.row(row.id).is_some_and(passed)))
+}
+
+/// One run says little on a machine that loses tenths of a second to its neighbours.
+fn is_worth_a_second_look(row: &RowResults) -> bool {
+    !row.passed() && row.may_be_slowness()
 }
 
 fn run_controls(runner: &mut Runner, rows: &[&Row]) -> Result<bool> {
