@@ -141,8 +141,9 @@ pub fn judge(rules: &Rules, seen: &Evidence) -> Vec<Failure> {
     failures.0
 }
 
-/// Whether failures may be the machine's: had it not been late by what the prober was late itself, and
-/// by what connects took before the fault, the run would have passed.
+/// Whether failures may be the machine's: had it not been late by what the prober was late itself, by
+/// what connects took before the fault, and by what one was under way when it came, the run would have
+/// passed.
 #[must_use]
 pub fn is_doubtful(rules: &Rules, seen: &Evidence, failures: &[Failure]) -> bool {
     let rows_own = failures.len() > judge(rules, seen).len();
@@ -197,13 +198,16 @@ impl Check {
             | Self::Stays
             | Self::Flapping
             | Self::TwoHolders
-            | Self::TwoAfterHeal
-            | Self::OneHolder
             | Self::Healed
             | Self::LeavesByItself
             | Self::BackInTime
             | Self::Recovered => true,
-            Self::Silent | Self::Message | Self::Alive | Self::NoPanic => false,
+            Self::TwoAfterHeal
+            | Self::OneHolder
+            | Self::Silent
+            | Self::Message
+            | Self::Alive
+            | Self::NoPanic => false,
         }
     }
 }

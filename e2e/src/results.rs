@@ -128,6 +128,11 @@ impl Results {
         (0..runs).filter(|number| !is_done(number)).collect()
     }
 
+    /// Begins these rows anew.
+    pub fn forget(&mut self, rows: &[&Row]) {
+        self.rows.retain(|known| rows.iter().all(|row| row.id != known.id));
+    }
+
     /// Adds a run, in place of an earlier one of the same number.
     pub fn add(&mut self, row: &Row, run: RunRecord) {
         let at = self.rows.iter().position(|it| it.id == row.id);

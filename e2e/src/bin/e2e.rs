@@ -34,13 +34,13 @@ struct Arguments {
     /// Goes on with the results that are there (the default)
     #[arg(long)]
     resume: bool,
-    /// Begins anew
+    /// Begins anew; with --row, only the rows that are named
     #[arg(long, conflicts_with = "resume")]
     fresh: bool,
     /// Each row's control instead: the judge must fail it
     #[arg(long)]
     controls: bool,
-    /// Repeats the choices of an earlier call
+    /// Repeats the choices of an earlier call, where none of its results are gone on with
     #[arg(long)]
     seed: Option<u64>,
     /// Stops at the first failure and leaves everything running until interrupted
@@ -98,8 +98,14 @@ fn run(arguments: &Arguments, rows: &[&Row]) -> Result<bool> {
     }
     let runs = if arguments.once { 1 } else { arguments.runs };
     let seed = arguments.seed.unwrap_or_else(|| std::process::id().into());
-    let is_fresh = arguments.fresh || arguments.once;
-    let mut results = prepare(&output, &binary, seed, is_fresh)?;
+    let mut results = if arguments.once {
+        Results::new(Machine::here(), Versions::of(&binary)?, seed)
+    } else {
+        prepare(&output, &binary, seed)?
+    };
+    if arguments.fresh {
+        results.forget(rows);
+    }
     let mut runner = Runner::new(&binary, &output, results.seed, arguments.keep);
     if arguments.controls {
         return run_controls(&mut runner, rows);
@@ -140,15 +146,10 @@ fn run_controls(runner: &mut Runner, rows: &[&Row]) -> Result<bool> {
 }
 
 /// The results to go on with: those that are there, if they are of this build on this machine.
-fn prepare(
-    output: &std::path::Path,
-    binary: &std::path::Path,
-    seed: u64,
-    is_fresh: bool,
-) -> Result<Results> {
+fn prepare(output: &std::path::Path, binary: &std::path::Path, seed: u64) -> Result<Results> {
     let (machine, versions) = (Machine::here(), Versions::of(binary)?);
     let path = output.join("results.json");
-    if !is_fresh && let Some(results) = Results::read(&path)? {
+    if let Some(results) = Results::read(&path)? {
         if results.is_of(&machine, &versions) {
             let runs: usize = results.rows.iter().map(|row| row.runs.len()).sum();
             say(format!("going on with the {runs} runs in {}", path.display()));

@@ -22,6 +22,9 @@ pub struct Evidence {
     /// Longest gap of TCP connects before the fault, when nothing was wrong but the machine was busy.
     #[serde(default)]
     pub noise_ms: f64,
+    /// How long the fault found the client without a TCP connect: 5 ms where the machine kept up.
+    #[serde(default)]
+    pub lead_ms: f64,
     /// Longest time with two answering hosts, in the whole run.
     pub two_holders_ms: f64,
     /// When two hosts answered last, counted from the heal; `None` when never after it.
@@ -64,6 +67,7 @@ impl Evidence {
             gap_https_ms: millis(seen.https.gap_after(fault)),
             stall_ms: millis(seen.tcp.stall()),
             noise_ms: millis(longest_before(&seen.tcp, fault)),
+            lead_ms: millis(lead_of(&seen.tcp, fault)),
             two_holders_ms: millis(seen.two_holders()),
             two_after_heal_ms: latest_overlap
                 .map(|until| millis(until.saturating_duration_since(healed))),
@@ -90,7 +94,7 @@ impl Evidence {
     /// How late the machine made things that are not pintle's.
     #[must_use]
     pub const fn delay_ms(&self) -> f64 {
-        self.stall_ms.max(self.noise_ms)
+        self.stall_ms.max(self.noise_ms) + self.lead_ms
     }
 
     /// The gap that one kind of client saw.
@@ -106,6 +110,13 @@ impl Evidence {
 fn longest_before(series: &Series, fault: Instant) -> Duration {
     let before = series.gaps().filter(|gap| gap.until <= fault);
     before.map(|gap| gap.length()).max().unwrap_or_default()
+}
+
+/// The part before the fault of the gap that it falls into.
+fn lead_of(series: &Series, fault: Instant) -> Duration {
+    let mut gaps = series.gaps();
+    let gap = gaps.find(|gap| gap.from <= fault && fault < gap.until);
+    gap.map(|gap| fault - gap.from).unwrap_or_default()
 }
 
 /// Marks, holders, gaps and announcements by time, one per line.

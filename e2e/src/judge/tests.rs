@@ -106,4 +106,8 @@ fn only_what_a_late_machine_explains_is_doubtful() {
     // Connects were as slow when nothing was wrong.
     seen.noise_ms = 60.0;
     assert!(doubtful(&seen, &[]));
+    // The gap had begun before the fault.
+    seen.noise_ms = 20.0;
+    assert!(!doubtful(&Evidence { lead_ms: 0.5, ..seen.clone() }, &[]));
+    assert!(doubtful(&Evidence { lead_ms: 1.0, ..seen }, &[]));
 }

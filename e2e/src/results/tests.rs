@@ -56,6 +56,16 @@ fn a_run_made_again_takes_the_place_of_the_first() {
 }
 
 #[test]
+fn only_the_rows_that_are_named_begin_anew() {
+    let mut results = Results::default();
+    results.add(&ROWS[0], run(0, 1.0));
+    results.add(&ROWS[1], run(0, 1.0));
+    results.forget(&[&ROWS[0]]);
+    let left: Vec<&str> = results.rows.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(left, [ROWS[1].id]);
+}
+
+#[test]
 fn a_row_without_runs_has_not_passed() {
     assert!(!RowResults::new(&ROWS[0]).passed());
 }
