@@ -8,7 +8,7 @@
 //!                  written or given |  | right ended, link down     Leader <------+
 //!                  up               |  +------------------------------|  |        | renewed
 //!                               Releasing <---------------------------+  +---> Held
-//!                                 shutdown, unhealthy, link down         hold_until, API lost
+//!                                 shutdown, unhealthy, link down         right ends, API lost
 //! ```
 //!
 //! The driver's contract: after each call of [`Machine::handle`] or [`Machine::handle_timeout`], take
@@ -46,7 +46,7 @@ pub use timeout::TimerReason;
 use phase::{Candidacy, Departure, LeaveStage, Loss, Phase, Presence, Stage, Start, Term};
 
 /// A deadline handled later than this means that the process did not run: a suspended, stopped or
-/// starved process must not begin to hold. Far above what a busy node's scheduler does to a thread.
+/// starved process must not begin to hold after its right. Far above what a busy node's scheduler does to a thread.
 const LATE_THRESHOLD: Duration = Duration::from_millis(500);
 
 /// The same for one that holds already. What its loop slept through is still in its sockets and heard

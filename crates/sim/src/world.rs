@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use pintle_core::config::ApiLoss;
 use pintle_core::{
     AttemptId, Command, Event, LeaseAnswer, LeaseFailure, LeaseWrite, Machine, ProbeOutcome,
     ServerId,
@@ -68,11 +69,15 @@ impl World {
     #[must_use]
     pub fn new(seed: u64, size: usize, max_drift_ppm: u64) -> Self {
         let mut random = Random::new(seed);
+        // *Held* ends a right early: without it, one that is too long shows.
+        let on_api_loss = if random.range(0, 2) == 0 { ApiLoss::Hold } else { ApiLoss::Release };
         let nodes = (0..size)
             .map(|index| {
                 let drift = random.range(0, 2 * max_drift_ppm + 1).cast_signed()
                     - max_drift_ppm.cast_signed();
-                Node::new(index, drift)
+                let mut node = Node::new(index, drift);
+                node.settings.on_api_loss = on_api_loss;
+                node
             })
             .collect();
         let mut world = Self {

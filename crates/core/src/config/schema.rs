@@ -116,7 +116,7 @@ pub const KEYS: &[Key] = &[
         fallback: Fallback::Text("2500ms"),
         flag: Some("lease-duration"),
         value_name: "DURATION",
-        meaning: "How long the others wait after the last renewal they saw: 1s to 60s, at least 100ms more than `renewDeadline`",
+        meaning: "How long the others wait after the last renewal they saw: 1100ms to 60s, at least 100ms more than `renewDeadline`",
         reason: "about the shortest that outlives etcd's own leader election (1.0 to 1.9 s and one attempt)",
     },
     Key {
@@ -125,7 +125,7 @@ pub const KEYS: &[Key] = &[
         fallback: Fallback::Text("2300ms"),
         flag: Some("renew-deadline"),
         value_name: "DURATION",
-        meaning: "How long the right to the VIPs lasts, from the moment the last good renewal was sent",
+        meaning: "How long the right to the VIPs lasts, from the moment the last good renewal was sent: at least 1s",
         reason: "leaves 200 ms of the lease for unbinding and for clocks that run at different rates",
     },
     Key {

@@ -172,7 +172,7 @@ impl Machine {
             must_write: false,
             defend: None,
             failed: BTreeSet::new(),
-            denied: false,
+            denied_at: None,
             refused: false,
             bind_failures: 0,
             renewed_at: sent,

@@ -21,7 +21,7 @@ const BIND_COOLDOWN: Duration = Duration::from_secs(10);
 
 impl Machine {
     pub(super) fn lead(&mut self, now: Instant) {
-        if self.watch_right_out(now) {
+        if self.watch_right_out(now) || self.end_refuted_hold(now) {
             return;
         }
         if self.attempts.next_start().is_none_or(|at| at > now) {
@@ -63,7 +63,7 @@ impl Machine {
         }
         term.grounds.extend_lease(until);
         term.failed.clear();
-        term.denied = false;
+        term.denied_at = None;
         term.refused = false;
         term.must_read = false;
         term.must_write = false;
@@ -114,6 +114,10 @@ impl Machine {
         if let Some(vip) = term.defend.take() {
             self.commands.push_back(Command::Defend { vip });
         }
+        if !term.refused {
+            // Who wrote it is known now.
+            term.denied_at = None;
+        }
         if std::mem::take(&mut term.must_read) {
             let next_renewal = term.renewed_at + self.settings.retry_period;
             let is_urgent = is_held || term.must_write;
@@ -139,14 +143,14 @@ impl Machine {
             LeaseFailure::Conflict if is_outdated => {}
             LeaseFailure::Conflict => {
                 // Whether by another or by a lost answer of our own, the read tells. Until then the
-                // right lasts as long as it lasts, and is not held beyond.
+                // right lasts as long as it lasts, and is not held for long beyond.
                 term.must_read = true;
-                term.denied = true;
+                term.denied_at.get_or_insert(now);
                 self.attempts.aim(now);
             }
             LeaseFailure::NotFound => {
                 term.must_read = true;
-                term.denied = true;
+                term.denied_at.get_or_insert(now);
                 self.attempts.aim(now);
             }
             LeaseFailure::Unauthorised
@@ -154,7 +158,7 @@ impl Machine {
             | LeaseFailure::Invalid
             | LeaseFailure::NoCredentials
             | LeaseFailure::Malformed => {
-                term.denied = true;
+                term.denied_at.get_or_insert(now);
                 term.refused = true;
                 if is_held {
                     self.step_down(Reason::Denied, now);

@@ -24,10 +24,10 @@ pub(super) struct Term {
     pub(super) must_write: bool,
     /// Answer this claim once the Lease was read to be ours.
     pub(super) defend: Option<Vip>,
-    /// Servers on which a renewal failed since the last success.
+    /// Servers on which a request failed since the last success.
     pub(super) failed: BTreeSet<ServerId>,
-    /// A server refused in a way that is no loss of the API: *held* is out of the question.
-    pub(super) denied: bool,
+    /// Since when a refusal stands that is no loss of the API: *held* is out of the question.
+    pub(super) denied_at: Option<Instant>,
     /// The last refusal was of these credentials or this object, which is worth telling.
     pub(super) refused: bool,
     /// Attempts of the kernel to bind that failed since the last success.

@@ -53,10 +53,6 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
-        Self::with(settings())
-    }
-
     pub(super) fn with(settings: Settings) -> Self {
         let now = Instant::from_nanos(1_000_000_000);
         let machine = Machine::new(settings, now);
@@ -78,6 +74,12 @@ impl Bench {
             self.now = at.max(self.now + Duration::from_micros(10));
             self.machine.handle_timeout(self.now);
             self.drain();
+            let next = self.machine.poll_timeout();
+            assert!(
+                next.is_none_or(|(at, _)| at > self.now),
+                "{next:?} is due still at {:?}",
+                self.now
+            );
         }
         self.now = self.now.max(end);
         self
@@ -173,7 +175,11 @@ impl Bench {
     // The states, reached the way they are reached in life.
 
     pub(super) fn starting() -> Self {
-        let mut bench = Self::new();
+        Self::starting_with(settings())
+    }
+
+    fn starting_with(settings: Settings) -> Self {
+        let mut bench = Self::with(settings);
         bench.event(Event::LinkChanged { carrier: true });
         bench.event(Event::ServersLearnt(vec![ServerId(1), ServerId(2)]));
         bench.probed(ServerId::LOCAL, ProbeOutcome::Ready);
@@ -184,9 +190,12 @@ impl Bench {
     }
 
     pub(super) fn follower() -> Self {
-        let mut bench = Self::starting();
-        bench.watch(Holder::Node("cp-2".into())).event(Event::Unbound);
-        bench
+        Self::starting().follow()
+    }
+
+    fn follow(mut self) -> Self {
+        self.watch(Holder::Node("cp-2".into())).event(Event::Unbound);
+        self
     }
 
     pub(super) fn candidate() -> Self {
@@ -196,7 +205,11 @@ impl Bench {
     }
 
     pub(super) fn leader() -> Self {
-        let mut bench = Self::follower();
+        Self::leader_with(settings())
+    }
+
+    pub(super) fn leader_with(settings: Settings) -> Self {
+        let mut bench = Self::starting_with(settings).follow();
         bench.watch(Holder::Released).pass(ms(20));
         bench.written().bound();
         bench

@@ -10,7 +10,7 @@ use super::{HELD_LATE_THRESHOLD, LATE_THRESHOLD, Machine, Phase, Reason};
 /// Why the machine wants to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TimerReason {
-    /// The right to the VIP ends.
+    /// The right to the VIP is about to end.
     HoldUntil,
     /// A renewal is due, or the next try of one.
     Renew,

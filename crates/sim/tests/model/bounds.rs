@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pintle_core::AttemptId;
+use pintle_core::config::ApiLoss;
 use pintle_sim::node::Nanos;
 use pintle_sim::world::MS;
 
@@ -56,6 +57,7 @@ impl Start {
 pub(crate) struct Bounds {
     pub(crate) nodes: usize,
     pub(crate) start: Start,
+    pub(crate) on_api_loss: ApiLoss,
     /// In ticks.
     pub(crate) lease: u32,
     /// The clock stops there.

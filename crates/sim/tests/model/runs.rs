@@ -1,11 +1,14 @@
 //! The searches: each goes far in one direction.
 
+use pintle_core::config::ApiLoss;
+
 use crate::bounds::{Bounds, Start};
 use crate::check::{FIRST_LEADS, HELD_BESIDE_ENTITLED, LIVE_HOLDER_LOSES, SECOND_LEADS, check};
 
 const NARROW: Bounds = Bounds {
     nodes: 2,
     start: Start::Released,
+    on_api_loss: ApiLoss::Hold,
     lease: 2,
     ticks: 2,
     patience: 2,
@@ -55,9 +58,11 @@ fn two_nodes_and_a_link_that_fails() {
 }
 
 /// On the default's timing: what was sent before the departure is still on its way after it, and the
-/// release, too.
+/// release, too. Without *held*, which would end a right early, and hide one that is too long.
 #[test]
 fn two_nodes_and_a_departure() {
-    let bounds = Bounds { start: Start::Departing, lease: 5, ticks: 5, slow: 1, ..NARROW };
+    let on_api_loss = ApiLoss::Release;
+    let bounds =
+        Bounds { start: Start::Departing, on_api_loss, lease: 5, ticks: 5, slow: 1, ..NARROW };
     check(bounds, &[FIRST_LEADS, SECOND_LEADS]);
 }

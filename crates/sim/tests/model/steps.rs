@@ -30,6 +30,7 @@ impl Model for Elections {
             let mut node = Node::new(index, 0);
             // The first to ask does so at the first moment at which it may.
             node.settings.spread = Duration::ZERO;
+            node.settings.on_api_loss = self.bounds.on_api_loss;
             node.settings.lease_duration = Duration::from_nanos(TICK) * self.bounds.lease;
             node.settings.renew_deadline = node.settings.lease_duration - MARGIN;
             Host {

@@ -5,7 +5,7 @@ use crate::command::Notice;
 use crate::config::ApiLoss;
 use crate::machine::tests::{Bench, ms, settings};
 use crate::{
-    Command, Event, Holder, LeaseFailure, ProbeOutcome, Role, ServerId, Settings, VipDesire,
+    Command, Event, Holder, LeaseFailure, MacAddr, Role, ServerId, Settings, Vip, VipDesire,
 };
 
 #[test]
@@ -50,11 +50,7 @@ fn one_server_that_was_not_asked_is_enough_not_to_hold() {
 
 #[test]
 fn on_api_loss_release_drops_the_address() {
-    let mut bench = Bench::with(Settings { on_api_loss: ApiLoss::Release, ..settings() });
-    bench.event(Event::LinkChanged { carrier: true });
-    bench.probed(ServerId::LOCAL, ProbeOutcome::Ready);
-    bench.watch(Holder::Released).pass(ms(20));
-    bench.written().bound();
+    let mut bench = Bench::leader_with(Settings { on_api_loss: ApiLoss::Release, ..settings() });
     all_fail(&mut bench, LeaseFailure::Timeout, ms(2400));
     assert!(matches!(bench.machine.desired().vips, VipDesire::Absent { .. }));
 }
@@ -75,9 +71,9 @@ fn what_is_lost_is_held_early_enough_for_a_busy_host() {
     let mut bench = Bench::leader();
     let hold_until = hold_until(&bench).expect("a leader has a right");
     let right = hold_until.since(bench.now);
-    all_fail(&mut bench, LeaseFailure::Refused, right - ms(590));
+    all_fail(&mut bench, LeaseFailure::Refused, right - ms(565));
     assert_eq!(role(&bench), Role::Held);
-    assert!(bench.now + ms(550) < hold_until, "net unbinds then");
+    assert!(bench.now + ms(500) < hold_until, "net unbinds then");
 }
 
 #[test]
@@ -90,4 +86,41 @@ fn a_server_that_may_still_answer_is_waited_for() {
     assert_eq!(role(&bench), Role::Leader, "one server was asked for the first time just now");
     bench.write_failed(LeaseFailure::Refused);
     assert_eq!(role(&bench), Role::Held, "none is left");
+}
+
+#[test]
+fn one_renewal_may_fail_everywhere_however_short_the_right_is() {
+    let (renew_deadline, lease_duration) = (ms(1000), ms(1100));
+    let mut bench = Bench::leader_with(Settings { renew_deadline, lease_duration, ..settings() });
+    all_fail(&mut bench, LeaseFailure::Refused, ms(700));
+    assert_eq!(role(&bench), Role::Leader);
+    all_fail(&mut bench, LeaseFailure::Refused, ms(100));
+    assert_eq!(role(&bench), Role::Held);
+}
+
+#[test]
+fn what_is_not_known_to_be_ours_is_not_held() {
+    let mut edited = Bench::leader();
+    edited.watch(Holder::Vacant);
+    all_fail(&mut edited, LeaseFailure::Timeout, ms(2300));
+    assert!(matches!(edited.machine.desired().vips, VipDesire::Absent { .. }));
+    let mut claimed = Bench::leader();
+    let vip = Vip("192.0.2.10".parse().unwrap());
+    claimed.event(Event::ForeignClaim { vip, mac: MacAddr([9; 6]) });
+    all_fail(&mut claimed, LeaseFailure::Timeout, ms(2300));
+    assert!(matches!(claimed.machine.desired().vips, VipDesire::Absent { .. }));
+}
+
+#[test]
+fn a_lease_that_was_written_and_cannot_be_read_is_not_held_for_long() {
+    for failure in [LeaseFailure::Conflict, LeaseFailure::NotFound] {
+        let mut bench = Bench::leader();
+        all_fail(&mut bench, LeaseFailure::Timeout, ms(2400));
+        assert_eq!(role(&bench), Role::Held);
+        bench.pass(ms(300)).write_failed(failure);
+        all_fail(&mut bench, LeaseFailure::Timeout, ms(1900));
+        assert_eq!(role(&bench), Role::Held, "it may have been a write of our own");
+        all_fail(&mut bench, LeaseFailure::Timeout, ms(400));
+        assert!(matches!(bench.machine.desired().vips, VipDesire::Absent { .. }), "{failure:?}");
+    }
 }
