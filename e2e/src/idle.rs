@@ -22,7 +22,7 @@ mod process;
 /// What starting costs is over by then.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// An idle holder's memory, in kB as the kernel counts it (1024 bytes each): 12 MB.
+/// An idle holder's memory, in KiB (the kernel writes kB): 12 MB.
 const RSS_LIMIT_KB: u64 = 12_000_000 / 1024;
 /// An idle holder's share of one core, in percent.
 const CPU_LIMIT_PERCENT: f64 = 0.3;
@@ -118,7 +118,7 @@ fn image_size() -> Option<u64> {
 /// A table with the limits.
 #[must_use]
 pub fn table(idle: &Idle) -> String {
-    let heading = ["", "RSS kB", "of it own", "% of a core", "Lease writes/s", "reads", "watches"];
+    let heading = ["", "RSS KiB", "of it own", "% of a core", "Lease writes/s", "reads", "watches"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     rows.extend(idle.nodes.iter().map(|node| {
         let role = if node.is_holder { "holder" } else { "follower" };
@@ -178,7 +178,7 @@ impl Node {
             }
         };
         let rss = self.cost.rss_kb;
-        require(rss <= RSS_LIMIT_KB, format!("RSS of {rss} kB"));
+        require(rss <= RSS_LIMIT_KB, format!("RSS of {rss} KiB"));
         let cpu = self.cost.cpu_percent;
         require(cpu <= CPU_LIMIT_PERCENT, format!("{cpu:.2} % of a core"));
         let writes = self.writes_per_second;
