@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::credential::Credential;
 use crate::kubeconfig::KubeconfigError;
-use crate::rarely::Rarely;
+use crate::rarely::{Rarely, Trouble};
 use slot::Slot;
 
 /// How long the first attempts wait for the files: three looks take milliseconds, and the core's first
@@ -35,7 +35,7 @@ pub(crate) struct Chain {
     authorities: watch::Sender<Option<ClusterCa>>,
     made_at: Instant,
     without: Rarely,
-    refused: Rarely,
+    refused: Trouble,
 }
 
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Chain {
             authorities,
             made_at: Instant::now(),
             without: Rarely::default(),
-            refused: Rarely::default(),
+            refused: Trouble::default(),
         }
     }
 
@@ -148,6 +148,9 @@ impl Chain {
 
     /// An API server took the credential.
     pub(crate) fn accepted(&self, candidate: &Candidate) {
+        if self.refused.is_over() {
+            tracing::info!("Credentials are accepted by the API server");
+        }
         let mut slots = self.slots();
         let Some(slot) = slots.slot_of(candidate) else {
             return;

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::memory::Memory;
 use crate::api::{ATTEMPT_TIMEOUT, Api, get, parse};
-use crate::rarely::Rarely;
+use crate::rarely::Trouble;
 use crate::watcher::Frames;
 
 const PATH: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices\
@@ -58,7 +58,7 @@ pub(crate) async fn run(
     endpoints: watch::Sender<Vec<SocketAddr>>,
 ) {
     let mut memory = Memory::default();
-    let refused = Rarely::default();
+    let refused = Trouble::default();
     let mut place = 0_usize;
     let mut backoff = FIRST_BACKOFF;
     loop {
@@ -67,6 +67,9 @@ pub(crate) async fn run(
         match list(&api, server).await {
             Ok(slices) => {
                 backoff = FIRST_BACKOFF;
+                if refused.is_over() {
+                    tracing::info!("Allowed to list EndpointSlices");
+                }
                 let mut found = addresses(&slices.items);
                 found.retain(|address| !vips.contains(&address.ip()));
                 memory.learn(found, Instant::now());

@@ -54,10 +54,19 @@ async fn when_no_credential_is_allowed_that_is_the_answer() {
     site.write_kubeconfig("super-admin.conf", &site.super_admin());
     let mut bench = site.bench();
     assert_eq!(bench.read(0).await, LeaseAnswer::Failed(LeaseFailure::Forbidden));
+    assert!(log.lines_with("No credentials").is_empty(), "an API server that starts does so too");
+    let told = async {
+        while log.lines_with("No credentials are accepted").is_empty() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            bench.read(0).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), told).await.expect("it lasts");
     let lines = log.lines_with("No credentials are accepted");
     assert!(lines.len() == 1 && lines[0].contains("not authorised yet"), "{lines:?}");
     site.servers[0].set_auth(Auth::Allow);
     assert_eq!(bench.read(0).await, ABSENT, "at once, without waiting for a second look");
+    assert_eq!(log.lines_with("Credentials are accepted").len(), 1);
 }
 
 #[tokio::test]
