@@ -1,4 +1,4 @@
-//! The two rhythms of attempts: TCP connects each 5 ms, HTTPS requests each 50 ms.
+//! The two rhythms of attempts: TCP connects each 5 ms, HTTPS requests as the target asks.
 //!
 //! An attempt is a task of its own, so that a hung one delays no other; at most 40 of either kind are
 //! under way (200 ms / 5 ms).
@@ -21,9 +21,6 @@ use super::timeline::Timeline;
 
 /// Finer than the smallest gap that is promised (20 ms) by a factor of four.
 const CONNECT_INTERVAL: Duration = Duration::from_millis(5);
-/// A handshake costs both ends about a millisecond of a core: 20 a second are seen in no figure.
-const REQUEST_INTERVAL: Duration = Duration::from_millis(50);
-
 /// Connects to `address` each 5 ms until told to stop.
 pub(super) async fn connect_repeatedly(
     address: SocketAddr,
@@ -37,9 +34,10 @@ pub(super) async fn connect_repeatedly(
     .await;
 }
 
-/// Asks `GET /livez` each 50 ms (with `tls`), and holds a connection, until told to stop.
+/// Asks `GET /livez` (with `tls`), and holds a connection, until told to stop.
 pub(super) async fn request_repeatedly(
     address: SocketAddr,
+    every: Duration,
     tls: Option<TlsTarget>,
     timeline: Arc<Timeline>,
     stop: watch::Receiver<bool>,
@@ -47,7 +45,7 @@ pub(super) async fn request_repeatedly(
     let held = hold_repeatedly(address, tls.clone(), Arc::clone(&timeline), stop.clone());
     let requests = async {
         let Some(tls) = tls else { return };
-        repeat(REQUEST_INTERVAL, stop, || {
+        repeat(every, stop, || {
             let (timeline, tls) = (Arc::clone(&timeline), tls.clone());
             async move { timeline.https(bounded(async { tls.get_livez(address).await }).await) }
         })
