@@ -1,6 +1,6 @@
 # The front door: one line per target, the logic is in hack/.
 .DEFAULT_GOAL := help
-.PHONY: help check test verify fix demo e2e bench-idle binary image fuzz clean-net
+.PHONY: help check test verify fix demo e2e e2e-kubeadm bench-idle binary image fuzz clean-net
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ demo: ## three pintles, three kills, a timeline and the client's gap (root); REA
 
 e2e: ## the fault table on the real control plane, 10 runs a row, resumable (root); ROW=name RUNS=n FRESH=1; CONTROLS=1: what must fail
 	@hack/job.sh e2e
+
+e2e-kubeadm: ## hosts with kubelet and containerd, kubeadm, upgrades, the chart (root, < 30 minutes); CORE=1; STEP='name …' KEEP=1
+	@hack/job.sh e2e-kubeadm
 
 bench-idle: ## memory, CPU and requests of an idle holder and an idle follower (root)
 	@hack/job.sh bench-idle

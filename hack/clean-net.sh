@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Removes what an interrupted test or demo left: network namespaces named pt<pid>-<n>-<role> whose
-# maker is gone, the processes in them, and unlocked run directories in /dev/shm. What a living run
+# maker is gone, the processes in them, unlocked run directories in /dev/shm, and the cgroups of hosts of
+# the kubeadm bed (NAME.pintle-test) in which nothing runs. What a living run
 # owns stays. The tests do the same at their start (testkit: netns::cleanup_stale, RunDir).
 #
 #   hack/clean-net.sh [--quiet]     --quiet: says nothing when nothing was left
@@ -36,6 +37,14 @@ if [[ $(id -u) == 0 ]] && command -v ip >/dev/null; then
         is_gone "${BASH_REMATCH[1]}" && remove_namespace "$name"
     done < <(ip netns list 2>/dev/null)
 fi
+
+# A group with processes cannot be removed, nor can what is above it.
+for group in /sys/fs/cgroup/*/*.pintle-test; do
+    [[ -d $group ]] || continue
+    find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || continue
+    say "removed $group"
+    removed=$((removed + 1))
+done
 
 # The lock on /dev/shm itself is the gate that makers hold between creating and locking one.
 if [[ -d /dev/shm ]]; then

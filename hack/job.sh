@@ -47,6 +47,20 @@ bed() { # PROGRAM ARGUMENTS...
     STAGE_HEARTBEAT_SECONDS='' stage "$program" cargo run --quiet --locked -p pintle-e2e --bin "$program" -- "$@"
 }
 
+# Whole hosts with containerd and kubelet, and kubeadm; the image and the manifest that ship.
+kubeadm_bed() { # ARGUMENTS...
+    stage 'containerd and what kubelet calls' hack/setup.sh kubeadm
+    local programs=(kubelet kubeadm kubectl helm) arguments=() name version
+    stage 'Kubernetes programs' hack/tools.sh "${programs[@]}" kube-apiserver kube-controller-manager kube-scheduler etcd
+    stage 'control plane images' hack/k8s/images.sh
+    for name in "${programs[@]}"; do arguments+=(--program "$(hack/tools.sh path "$name")"); done
+    version=$(basename "$(dirname "${arguments[1]}")")
+    mkdir -p target/e2e-kubeadm
+    target/dist/pintle manifest static-pod --vip 172.30.0.10 --interface eth0 >target/e2e-kubeadm/pintle.yaml
+    bed e2e-kubeadm "${arguments[@]}" --images "$(dirname "${arguments[1]}")/images" --image "$(hack/image.sh path)" \
+        --manifest target/e2e-kubeadm/pintle.yaml --kubernetes "${version#k8s-}" "$@"
+}
+
 # --- jobs ---
 
 check() {
@@ -109,6 +123,16 @@ e2e() {
     [[ -n ${CONTROLS:-}${ROW:-} ]] || stage 'table in README.md' cargo run --quiet --locked -p pintle-e2e --bin e2e -- --write-readme README.md
 }
 
+e2e_kubeadm() {
+    need_root
+    stage packages hack/setup.sh packages
+    stage binary hack/binary.sh
+    stage image hack/image.sh
+    local steps=() step
+    for step in ${STEP:-}; do steps+=(--step "$step"); done
+    kubeadm_bed ${CORE:+--core} "${steps[@]}" ${KEEP:+--keep}
+}
+
 bench_idle() {
     need_root
     stage packages hack/setup.sh packages
@@ -135,6 +159,7 @@ case $job in
 check | verify | fix | demo | e2e | image | fuzz) "$job" ;;
 test) test_all ;;
 bench-idle) bench_idle ;;
-*) die "hack/job.sh check|test|verify|fix|demo|e2e|bench-idle|image|fuzz" ;;
+e2e-kubeadm) e2e_kubeadm ;;
+*) die "hack/job.sh check|test|verify|fix|demo|e2e|e2e-kubeadm|bench-idle|image|fuzz" ;;
 esac
 finish

@@ -4,6 +4,7 @@
 #
 #   hack/setup.sh packages         commands that scripts and tests call: ip, jq, cc, flock, …
 #   hack/setup.sh go               Debian's Go, for hack/tools.sh where there is none
+#   hack/setup.sh kubeadm          what a host of the kubeadm bed runs and calls: containerd, runc, nft, …
 #   hack/setup.sh cargo-deny       licences, duplicates and sources of dependencies
 #   hack/setup.sh cargo-fuzz       fuzzing
 #   hack/setup.sh path NAME        prints where the Rust tool NAME is (or would be); installs nothing
@@ -30,13 +31,28 @@ version_of() { # NAME
 
 # By the Debian package that has each command. libc6-dev brings the static C library.
 install_packages() {
-    local missing=() pair
-    for pair in ip:iproute2 jq:jq cc:gcc c++:g++ flock:util-linux setpriv:util-linux unshare:util-linux \
-        gzip:gzip readelf:binutils git:git; do
-        command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
-    done
+    local missing=()
+    lacking ip:iproute2 jq:jq cc:gcc c++:g++ flock:util-linux setpriv:util-linux unshare:util-linux \
+        gzip:gzip readelf:binutils git:git
     command -v cc >/dev/null && [[ -f $(cc -print-file-name=libc.a) ]] || missing+=(libc6-dev)
     ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
+}
+
+# No service of these is started by us: the bed starts its own, in namespaces.
+install_kubeadm() {
+    local missing=()
+    lacking containerd:containerd runc:runc conntrack:conntrack nft:nftables iptables:iptables socat:socat \
+        ethtool:ethtool mount:mount nsenter:util-linux pgrep:procps curl:curl cc:gcc
+    [[ -x /usr/lib/cni/ptp ]] || missing+=(containernetworking-plugins)
+    ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
+}
+
+# Adds to $missing the packages whose command is not there.
+lacking() { # COMMAND:PACKAGE...
+    local pair
+    for pair in "$@"; do
+        command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+    done
 }
 
 apt_install() { # PACKAGES...
@@ -79,6 +95,7 @@ path)
     for wanted in "$@"; do
         case $wanted in
         packages) install_packages ;;
+        kubeadm) install_kubeadm ;;
         go) command -v go >/dev/null || apt_install golang-go ;;
         *) install_tool "$wanted" ;;
         esac

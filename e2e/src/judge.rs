@@ -150,6 +150,11 @@ pub fn is_doubtful(rules: &Rules, seen: &Evidence, failures: &[Failure]) -> bool
     !failures.is_empty() && !rows_own && judge(rules, &seen.without_delay()).is_empty()
 }
 
+/// How often the VIP changed hosts, by the answers to ARP.
+pub(crate) fn moves_of(seen: &Observation) -> usize {
+    holding::moves(&holding::holdings(seen.answers.all()))
+}
+
 /// The figures and the first lines of an observation, for a person to read.
 #[must_use]
 pub fn time_line(observation: &Observation) -> String {

@@ -22,6 +22,7 @@ pub mod demo;
 pub mod front;
 pub mod idle;
 pub mod judge;
+pub mod kubeadm;
 pub mod machine;
 pub mod pintle;
 pub mod random;
