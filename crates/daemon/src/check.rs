@@ -20,7 +20,9 @@ mod trust;
 
 use finding::{fail, ok, warn};
 use listeners::listeners;
-use trust::{certificate, kubeconfigs};
+use trust::certificate;
+
+pub(crate) use trust::{coverage, kubeconfigs};
 
 pub use finding::{Finding, Level};
 

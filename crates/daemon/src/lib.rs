@@ -11,6 +11,7 @@ mod clock;
 mod control;
 mod error;
 mod incarnation;
+mod notice;
 mod outputs;
 mod privileges;
 mod registry;

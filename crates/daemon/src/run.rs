@@ -16,7 +16,7 @@ use crate::board::{Board, list};
 use crate::clock::now;
 use crate::error::RunError;
 use crate::wiring::{self, EVENT_QUEUE, Inputs};
-use crate::{incarnation, privileges};
+use crate::{incarnation, notice, privileges};
 
 /// How often a waiting process tries the lock again: quicker than kubelet starts the next pod (0.6 s).
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
@@ -72,6 +72,8 @@ async fn live(config: Config) -> Result<(), RunError> {
     let (sender, receiver) = mpsc::channel(EVENT_QUEUE);
     let events = (sender.clone(), receiver);
     let shown = published.clone();
+    // Ends with the runtime.
+    let _detached = tokio::spawn(notice::certificate(config.clone()));
     let inputs = Inputs { config, incarnation, metrics, published, heartbeat, events };
     let mut control = spawn_control(inputs)?;
     tokio::select! {

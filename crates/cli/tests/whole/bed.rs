@@ -144,6 +144,11 @@ impl Setup {
 impl Bed {
     /// Hosts with an API server each, which share one store.
     pub(crate) fn new(hosts: usize) -> Self {
+        Self::with_certificates_for(hosts, &[VIP])
+    }
+
+    /// The same with serving certificates that cover these addresses beside the host's own.
+    pub(crate) fn with_certificates_for(hosts: usize, addresses: &[IpAddr]) -> Self {
         let place = Place::take();
         let topology = Topology::start(hosts).unwrap();
         let ca = ClusterCa::generate("kubernetes").unwrap();
@@ -152,13 +157,13 @@ impl Bed {
         store.set_api_servers(&(0..hosts).map(address).collect::<Vec<_>>());
         let directory = tempfile::tempdir().unwrap();
         let mut bed = Self { servers: Vec::new(), store, ca, topology, directory, _place: place };
-        bed.servers = (0..hosts).map(|host| bed.server(host)).collect();
+        bed.servers = (0..hosts).map(|host| bed.server(host, addresses)).collect();
         bed.write_kubeconfig("admin.conf", &bed.ca.issue_admin().unwrap());
         bed
     }
 
-    fn server(&self, host: usize) -> StandIn {
-        let names = certs::api_server_names(&[host_v4(host).into(), VIP]);
+    fn server(&self, host: usize, addresses: &[IpAddr]) -> StandIn {
+        let names = certs::api_server_names(&[&[host_v4(host).into()], addresses].concat());
         let serving = self.ca.issue_serving(&names, Validity::Current).unwrap();
         let identity = TlsIdentity {
             cert_chain_pem: serving.certificate_pem,

@@ -100,3 +100,25 @@ fn a_certificate_that_is_refused_loses_the_vip() {
     wait(SOON, "its log line", || pintle.changes("lost").pop());
     assert!(pintle.lines("Holding the VIP").is_empty(), "a refusal is no API loss");
 }
+
+/// pintle itself asks under `kubernetes`, and goes on; the VIP's clients are who would be refused.
+#[test]
+fn a_certificate_without_the_vip_is_told_of_once() {
+    let bed = Bed::with_certificates_for(1, &[]);
+    let pintle = bed.start(0, &bed.setup());
+    let line = pintle.wait_line("certificate does not cover the VIP");
+    assert!(line.contains(&VIP.to_string()), "{line}");
+    assert!(line.contains("kubeadm init phase certs apiserver --config"), "{line}");
+    bed.wait_holder();
+    bed.wait_renewals();
+    assert_eq!(pintle.lines("does not cover").len(), 1, "{}", pintle.log());
+}
+
+#[test]
+fn a_certificate_with_the_vip_is_no_news() {
+    let bed = Bed::new(1);
+    let pintle = bed.start(0, &bed.setup());
+    bed.wait_holder();
+    bed.wait_renewals();
+    assert!(pintle.lines("certificate").is_empty(), "{}", pintle.log());
+}

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use pintle_cluster::{KubeconfigError, check_kubeconfig};
 use pintle_core::config::Config;
-use pintle_probe::{CertificateError, certificate_covers};
+use pintle_probe::{CertificateError, Coverage, certificate_covers};
 
 use super::HANDSHAKE_TIMEOUT;
 use super::finding::{Finding, fail, ok, warn};
 use crate::board::list;
 
 /// The CAs of the kubeconfigs that can be used, and a finding for each file.
-pub(super) fn kubeconfigs(paths: &[PathBuf]) -> (Vec<Vec<u8>>, Vec<Finding>) {
+pub(crate) fn kubeconfigs(paths: &[PathBuf]) -> (Vec<Vec<u8>>, Vec<Finding>) {
     let mut trust = Vec::new();
     let mut findings = Vec::new();
     let (mut missing, mut bad) = (Vec::new(), Vec::new());
@@ -65,10 +65,7 @@ pub(super) async fn certificate(config: &Config, trust: &[Vec<u8>]) -> Option<Fi
     if trust.is_empty() {
         return None;
     }
-    let names: Vec<String> = config.vips.iter().map(ToString::to_string).collect();
-    let (address, name) = (config.apiserver.address, &config.apiserver.server_name);
-    let covers = certificate_covers(address, name, &names, trust, HANDSHAKE_TIMEOUT).await;
-    Some(match covers {
+    Some(match coverage(config, trust).await {
         Ok(coverage) if coverage.missing.is_empty() => {
             ok(format!("the API server's certificate covers {}", list(&config.vips)))
         }
@@ -85,6 +82,16 @@ pub(super) async fn certificate(config: &Config, trust: &[Vec<u8>]) -> Option<Fi
             "see that the kubeconfigs are those of this cluster",
         ),
     })
+}
+
+/// Which of the VIPs are in the local API server's certificate.
+pub(crate) async fn coverage(
+    config: &Config,
+    trust: &[Vec<u8>],
+) -> Result<Coverage, CertificateError> {
+    let names: Vec<String> = config.vips.iter().map(ToString::to_string).collect();
+    let (address, name) = (config.apiserver.address, &config.apiserver.server_name);
+    certificate_covers(address, name, &names, trust, HANDSHAKE_TIMEOUT).await
 }
 
 #[cfg(test)]
