@@ -11,6 +11,7 @@ use pintle_core::{MacAddr, Vip};
 use pintle_net::{Singleton, Survey, Taken};
 use pintle_probe::certificate_covers;
 
+use crate::board::list;
 use crate::clock::now;
 use crate::run::runtime;
 
@@ -70,6 +71,12 @@ fn host(survey: &Survey, findings: &mut Vec<Finding>) {
     } else {
         fail(format!("the link {link} has no carrier"), "plug it in, or `ip link set` it up")
     });
+    if !survey.off_subnet.is_empty() {
+        findings.push(warn(
+            format!("no subnet of {link} holds {}", list(&survey.off_subnet)),
+            "give the node an address there, or the clients a route",
+        ));
+    }
     for address in &survey.single_host_addresses {
         findings.push(warn(
             format!(

@@ -48,6 +48,11 @@ impl AddressView {
         }
     }
 
+    /// Whether its subnet holds the VIP; the VIP itself is no witness.
+    pub(crate) fn is_around(&self, vip: Vip) -> bool {
+        self.address != vip.0 && self.prefix_len < vip.prefix_len() && self.covers(vip.0)
+    }
+
     /// Whether it is a single host on this link: the only shape that a VIP of ours has.
     fn is_bound_on(&self, index: u32) -> bool {
         self.index == index && self.prefix_len == Vip(self.address).prefix_len()

@@ -96,6 +96,16 @@ pub enum StartError {
         /// The VIPs.
         vips: String,
     },
+    /// The link takes no addresses of the VIP's family.
+    #[error(
+        "{vip} cannot be bound, IPv6 is switched off on {link}: `sysctl -w net.ipv6.conf.{link}.disable_ipv6=0`, or leave this VIP out"
+    )]
+    NoIpv6 {
+        /// Which VIP.
+        vip: Vip,
+        /// Where.
+        link: String,
+    },
     /// The host lives on the VIP.
     #[error(
         "{vip}/{prefix_len} is this host's own address on {link}: choose a free address as the VIP, or remove this one"
@@ -143,6 +153,13 @@ pub fn start(
         tracing::warn!(
             kernel,
             "`ip addr` does not show which address is pintle's: Linux 5.18 does"
+        );
+    }
+    for vip in &found.off_subnet {
+        tracing::warn!(
+            %vip,
+            link = found.link.name,
+            "No subnet of the link holds the VIP: whoever has no route to it cannot reach it"
         );
     }
     let (hosts_sender, hosts) = watch::channel(Vec::new());

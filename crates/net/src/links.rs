@@ -88,10 +88,14 @@ fn subnet_link(vip: Vip, links: &[LinkView], addresses: &[AddressView]) -> Optio
     let on_segment = |index| links.iter().any(|link| link.index == index && link.is_segment());
     addresses
         .iter()
-        .filter(|address| address.address != vip.0 && address.prefix_len < vip.prefix_len())
-        .filter(|address| address.covers(vip.0) && on_segment(address.index))
+        .filter(|address| address.is_around(vip) && on_segment(address.index))
         .max_by_key(|address| (address.prefix_len, std::cmp::Reverse(address.index)))
         .map(|address| address.index)
+}
+
+/// Whether a subnet of this link holds the VIP, which its neighbours then ask for by themselves.
+pub(crate) fn has_subnet_of(vip: Vip, index: u32, addresses: &[AddressView]) -> bool {
+    addresses.iter().any(|address| address.index == index && address.is_around(vip))
 }
 
 fn default_link(vip: Vip, links: &[LinkView], routes: &[DefaultRoute]) -> Option<u32> {
@@ -219,6 +223,22 @@ mod tests {
         }
         let nothing = choose(&vips(&["192.0.2.10"]), None, &links(), &[], &[]);
         assert!(matches!(nothing, Err(StartError::NoLinkForVip { .. })));
+    }
+
+    #[test]
+    fn a_subnet_of_the_link_holds_the_vip() {
+        let addresses = [address(2, "192.0.2.11/24"), address(3, "198.51.100.10/32")];
+        let table = [
+            (2, "192.0.2.10", true),
+            (3, "192.0.2.10", false),
+            (2, "192.0.3.10", false),
+            (2, "2001:db8::10", false),
+            (3, "198.51.100.10", false),
+        ];
+        for (index, vip, expected) in table {
+            let found = has_subnet_of(Vip(vip.parse().unwrap()), index, &addresses);
+            assert_eq!(found, expected, "{vip} on {index}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the host and the segment look like before anything is bound: for the start, and for
 //! `pintle check`. It changes nothing.
 
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -27,6 +28,8 @@ pub struct Survey {
     pub carrier: bool,
     /// VIPs that another machine on the segment answers for, and which one.
     pub occupied: Vec<(Vip, MacAddr)>,
+    /// VIPs that no subnet of the link holds.
+    pub off_subnet: Vec<Vip>,
     /// VIPs that are on a link of this host.
     pub bound: Vec<Vip>,
     /// The node's own addresses on the link that are bound as single hosts (/32): only order tells
@@ -47,6 +50,7 @@ pub(crate) struct Found {
     pub(crate) addresses: Vec<AddressView>,
     pub(crate) mac: MacAddr,
     pub(crate) segment: Segment,
+    pub(crate) off_subnet: Vec<Vip>,
 }
 
 /// Looks at the host, chooses the link, and tries the two capabilities.
@@ -56,6 +60,7 @@ pub(crate) fn find(vips: &[Vip], interface: Option<&str>) -> Result<Found, Start
     let routes = netlink.default_routes()?;
     let link = links::choose(vips, interface, &links, &addresses, &routes)?;
     refuse_node_addresses(vips, &links, &addresses)?;
+    refuse_ipv6_where_it_is_off(vips, &link.name)?;
     // No link has the unspecified address: who may not try is told so, and who may does nothing.
     netlink
         .unbind(link.index, Ipv4Addr::UNSPECIFIED.into(), 32)
@@ -63,7 +68,10 @@ pub(crate) fn find(vips: &[Vip], interface: Option<&str>) -> Result<Found, Start
     let mac = link.mac.ok_or_else(|| StartError::NotASegment { link: link.name.clone() })?;
     let segment = Segment::open(link.index, mac, vips)
         .map_err(|error| denied(error, StartError::NoNetRaw))?;
-    Ok(Found { netlink, link, links, addresses, mac, segment })
+    let off_subnet = vips.iter().copied();
+    let off_subnet =
+        off_subnet.filter(|vip| !links::has_subnet_of(*vip, link.index, &addresses)).collect();
+    Ok(Found { netlink, link, links, addresses, mac, segment, off_subnet })
 }
 
 /// Surveys the host and asks the segment once whether a VIP is in use, which takes 200 ms. A VIP that
@@ -95,6 +103,7 @@ pub async fn survey(
         mac: found.mac,
         carrier,
         occupied,
+        off_subnet: found.off_subnet,
         bound,
         single_host_addresses: single_hosts.map(|address| address.address).collect(),
         tags_addresses: tags_addresses(&kernel),
@@ -142,6 +151,18 @@ fn refuse_node_addresses(
         prefix_len: copy.prefix_len,
         link: link.map_or_else(|| copy.index.to_string(), |link| link.name.clone()),
     })
+}
+
+/// Binding would fail with a refusal that says nothing of the reason (`inet6_addr_add`, net/ipv6/addrconf.c).
+fn refuse_ipv6_where_it_is_off(vips: &[Vip], link: &str) -> Result<(), StartError> {
+    let Some(vip) = vips.iter().copied().find(|vip| vip.0.is_ipv6()) else { return Ok(()) };
+    let switch = fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6"));
+    // A kernel without IPv6 has no such file.
+    if switch.is_ok_and(|text| text.trim() == "0") {
+        Ok(())
+    } else {
+        Err(StartError::NoIpv6 { vip, link: link.to_owned() })
+    }
 }
 
 fn denied(error: io::Error, meaning: StartError) -> StartError {

@@ -30,6 +30,26 @@ fn a_wrong_link_is_named() {
 }
 
 #[test]
+fn a_link_without_ipv6_is_no_link_for_an_ipv6_vip() {
+    let topology = Topology::start(1).unwrap();
+    let off = || std::fs::write("/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "1");
+    topology.host_ns(0).run_in(off).unwrap().unwrap();
+    let on_eth0 = |vips| NetConfig { interface: Some("eth0".to_owned()), ..config(vips) };
+    let error = refused(&topology, on_eth0(&[V6]));
+    assert!(matches!(&error, StartError::NoIpv6 { vip: V6, link } if link == "eth0"), "{error}");
+    let survey = survey_on(&topology, &[V4]);
+    assert!(survey.bound.is_empty(), "and an IPv4 VIP is none of its business");
+}
+
+#[test]
+fn a_vip_beside_the_subnets_of_the_link_is_told() {
+    let topology = Topology::start(1).unwrap();
+    let beside = pintle_core::Vip([10, 1, 2, 3].into());
+    ip(&topology, "route add default via 172.30.0.1");
+    assert_eq!(survey_on(&topology, &[V4, beside]).off_subnet, [beside]);
+}
+
+#[test]
 fn missing_capabilities_are_named() {
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
     let topology = Topology::start(1).unwrap();
@@ -54,11 +74,15 @@ fn missing_capabilities_are_named() {
 }
 
 fn survey_of(topology: &Topology) -> Survey {
+    survey_on(topology, &[V4, V6])
+}
+
+fn survey_on(topology: &Topology, vips: &[pintle_core::Vip]) -> Survey {
     topology
         .host_ns(0)
         .run_in(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(survey(&[V4, V6], None, now)).unwrap()
+            runtime.unwrap().block_on(survey(vips, None, now)).unwrap()
         })
         .unwrap()
 }

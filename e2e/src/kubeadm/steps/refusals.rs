@@ -111,11 +111,9 @@ pub(super) fn refusals(bench: &mut Bench) -> Result<()> {
     all_is_well(bench)
 }
 
-/// Another cluster's kubeconfig has another authority: this one's own node does not sign for ours.
+/// Another cluster's kubeconfig has another authority, as the one of the front proxy is.
 fn prepare(cluster: &Cluster, host: usize) -> Result<()> {
-    let script = r#"mkdir -p /root/other
-kubeadm init phase certs ca --cert-dir=/root/other
-ca=$(base64 -w0 /root/other/ca.crt)
+    let script = r#"ca=$(base64 -w0 /etc/kubernetes/pki/front-proxy-ca.crt)
 sed "s/certificate-authority-data: .*/certificate-authority-data: $ca/" \
     /etc/kubernetes/admin.conf >/etc/kubernetes/other.conf
 : >/etc/kubernetes/empty.conf"#;
