@@ -93,11 +93,12 @@ pub fn start(
         lease: config.lease,
         vips: config.vips.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
     };
+    let untrusted = Arc::default();
     let api = Arc::new(Api {
         ledger: Ledger::new(identity),
         chain: Arc::clone(&chain),
-        lease_transport: Transport::new(name.clone()),
-        side_transport: Transport::new(name),
+        lease_transport: Transport::new(name.clone(), Arc::clone(&untrusted)),
+        side_transport: Transport::new(name, untrusted),
         local: config.local,
         servers,
         observer: config.observer,

@@ -37,7 +37,7 @@ const MAX_CLIENTS: usize = 64;
 pub(crate) struct Transport {
     name: ServerName<'static>,
     clients: Mutex<BTreeMap<(SocketAddr, u64), Opaque>>,
-    untrusted: Rarely,
+    untrusted: Arc<Rarely>,
 }
 
 /// `kube::Client` says nothing of itself.
@@ -74,8 +74,9 @@ impl From<NoAnswer> for LeaseFailure {
 // === impl Transport ===
 
 impl Transport {
-    pub(crate) fn new(name: ServerName<'static>) -> Self {
-        Self { name, clients: Mutex::default(), untrusted: Rarely::default() }
+    /// Transports that share `untrusted` tell of a server once, not each for itself.
+    pub(crate) fn new(name: ServerName<'static>, untrusted: Arc<Rarely>) -> Self {
+        Self { name, clients: Mutex::default(), untrusted }
     }
 
     /// Drops the clients for which `is_wanted` says no. Requests under way go on.
