@@ -94,6 +94,7 @@ impl Cluster {
         for (file, text) in [
             ("hosts", hosts),
             ("containerd.toml", files::CONTAINERD.to_owned()),
+            ("audit.json", files::audit_policy()),
             ("pods.conflist", files::pod_network(index)),
             ("init.yaml", files::init(&name, address, VIP_V4, &self.parts.version)),
             ("join.yaml", files::join(&name, address, VIP_V4)),

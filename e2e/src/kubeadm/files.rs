@@ -41,6 +41,23 @@ pub(super) fn pod_network(host: usize) -> String {
     json!({"cniVersion": "0.4.0", "name": "pods", "plugins": plugins}).to_string()
 }
 
+/// Where every API server writes what the chart's pods asked for.
+pub(super) const AUDIT_LOG: &str = "/var/log/audit/audit.log";
+
+/// Who the chart's pods are to the API.
+pub(super) const CHART_USER: &str = "system:serviceaccount:kube-system:pintle";
+
+/// Nothing is written down but what the chart's pods asked for.
+pub(super) fn audit_policy() -> String {
+    json!({
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [{"level": "Metadata", "users": [CHART_USER]}, {"level": "None"}],
+    })
+    .to_string()
+}
+
 fn node_registration(name: &str) -> Value {
     json!({"name": name, "criSocket": CRI_SOCKET, "imagePullPolicy": "Never"})
 }
@@ -62,6 +79,22 @@ pub(super) fn init(name: &str, address: Ipv4Addr, vip: Ipv4Addr, version: &str) 
             "kubernetesVersion": version,
             "controlPlaneEndpoint": format!("{vip}:6443"),
             "networking": {"podSubnet": "10.244.0.0/16"},
+            "apiServer": {
+                "extraArgs": [
+                    {"name": "audit-policy-file", "value": "/etc/kubernetes/audit.json"},
+                    {"name": "audit-log-path", "value": AUDIT_LOG},
+                ],
+                "extraVolumes": [
+                    {
+                        "name": "audit-policy", "hostPath": "/mnt/audit.json", "pathType": "File",
+                        "mountPath": "/etc/kubernetes/audit.json", "readOnly": true,
+                    },
+                    {
+                        "name": "audit-log", "hostPath": "/var/log/audit",
+                        "mountPath": "/var/log/audit", "pathType": "DirectoryOrCreate",
+                    },
+                ],
+            },
         }),
         json!({
             "apiVersion": "kubelet.config.k8s.io/v1beta1",

@@ -8,6 +8,7 @@ mod chart;
 mod kube_vip;
 mod power;
 mod refusals;
+mod role;
 mod upgrade;
 
 use anyhow::{Context as _, Result};
@@ -34,10 +35,12 @@ const fn core(name: &'static str, work: fn(&mut Bench) -> Result<()>) -> Step {
 }
 
 /// Every step, in their order.
-pub const STEPS: [Step; 15] = [
+pub const STEPS: [Step; 17] = [
     core("bootstrap", bootstrap::bootstrap),
     core("crash", power::crash_of_the_holder),
     core("chart", chart::install),
+    core("chart-role", role::is_what_is_used),
+    step("chart-role-minimal", role::is_minimal),
     step("chart-upgrade", chart::upgrade),
     core("chart-uninstall", chart::uninstall),
     step("reboot", power::reboot_in_turn),

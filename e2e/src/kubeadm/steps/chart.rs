@@ -13,6 +13,9 @@ use crate::kubeadm::look::{SOON, all_is_well, is_ready, lease_names_the_holder, 
 /// One take-over between two pods of a host or between two hosts; kubelets and a rollout are the noise.
 const TAKE_OVER_LIMIT: Duration = Duration::from_millis(500);
 
+/// The selector of what the chart made.
+pub(super) const INSTANCE: &str = "-l=app.kubernetes.io/instance=pintle";
+
 /// What the chart makes; helm's own record of the release is among the secrets.
 const KINDS: &str = "daemonset,pod,configmap,serviceaccount,role,rolebinding,secret";
 const CLUSTER_KINDS: &str =
@@ -83,16 +86,18 @@ pub(super) fn uninstall(bench: &mut Bench) -> Result<()> {
             running.map(drop).context("it does not run")
         })?;
     }
+    // Uninstalled at once, the pods would lose their role before they end, and could not hand over.
+    let daemonset = ["delete", "daemonset", "-n", "kube-system", "pintle"];
     let seen = bench.watched(|bench| {
-        helm(bench, &["uninstall", "pintle", "--wait", "--timeout=2m"])?;
-        all_is_well(bench)
+        bench.cluster.kubectl_local(0, &daemonset)?;
+        all_is_well(bench)?;
+        helm(bench, &["uninstall", "pintle", "--wait", "--timeout=2m"])
     })?;
-    bench.note("helm uninstall, with the static pods in place", &seen);
+    bench.note("DaemonSet deleted, helm uninstall, with the static pods in place", &seen);
     ensure!(seen.moves <= HOSTS, "{seen}");
     seen.gap_within(TAKE_OVER_LIMIT)?;
-    let selector = "-l=app.kubernetes.io/instance=pintle";
-    let namespaced = bench.cluster.kubectl(0, &["get", KINDS, "-A", selector, "-o", "name"])?;
-    let wide = bench.cluster.kubectl(0, &["get", CLUSTER_KINDS, selector, "-o", "name"])?;
+    let namespaced = bench.cluster.kubectl(0, &["get", KINDS, "-A", INSTANCE, "-o", "name"])?;
+    let wide = bench.cluster.kubectl(0, &["get", CLUSTER_KINDS, INSTANCE, "-o", "name"])?;
     ensure!(namespaced.is_empty() && wide.is_empty(), "helm left {namespaced}{wide}");
     let release = ["get", "secret", "-n", "kube-system", "-l=owner=helm", "-o", "name"];
     let release = bench.cluster.kubectl(0, &release)?;
@@ -107,8 +112,7 @@ fn helm(bench: &Bench, words: &[&str]) -> Result<()> {
 
 /// The pod that the DaemonSet has on a host.
 fn chart_pod(cluster: &Cluster, host: usize) -> Result<Value> {
-    let selector = "-l=app.kubernetes.io/instance=pintle";
-    let pods = cluster.kubectl_json(0, &["get", "pod", "-n", "kube-system", selector])?;
+    let pods = cluster.kubectl_json(0, &["get", "pod", "-n", "kube-system", INSTANCE])?;
     let pods = pods["items"].as_array().context("no list of pods")?;
     let name = Bed::hostname(host);
     let found = pods.iter().find(|pod| {
@@ -135,7 +139,7 @@ fn rolled_out(cluster: &Cluster) -> Result<()> {
     wait(SOON, "the rollout is over", look).map(drop)
 }
 
-fn chart_is_well(bench: &Bench) -> Result<()> {
+pub(super) fn chart_is_well(bench: &Bench) -> Result<()> {
     nodes_are_ready(&bench.cluster)?;
     (0..HOSTS).try_for_each(|host| runs_from_chart(&bench.cluster, host))?;
     lease_names_the_holder(&bench.cluster, "pintle")
