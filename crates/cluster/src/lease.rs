@@ -135,6 +135,14 @@ pub(crate) fn encode(
     object
 }
 
+/// client-go's `LeaderElector.release` writes both times anew, and one second: no hand that empties
+/// `holderIdentity` does.
+fn is_resignation(spec: &Spec) -> bool {
+    spec.lease_duration_seconds == Some(1)
+        && spec.renew_time.is_some()
+        && spec.renew_time == spec.acquire_time
+}
+
 /// Reads an object; `written` tells which own write a `renewTime` (in microseconds) belongs to.
 pub(crate) fn decode(
     identity: &Identity,
@@ -145,6 +153,7 @@ pub(crate) fn decode(
     let published = published_duration(object);
     let holder = match spec.holder_identity.as_deref() {
         None | Some("") if published == Some(Duration::ZERO) => Holder::Released,
+        None | Some("") if is_resignation(spec) => Holder::Resigned,
         None | Some("") => Holder::Vacant,
         Some(name) => Holder::Node(bounded(name)),
     };
@@ -153,7 +162,7 @@ pub(crate) fn decode(
         && match &holder {
             Holder::Node(name) => *name == identity.node,
             Holder::Released => true,
-            Holder::Vacant => false,
+            Holder::Resigned | Holder::Vacant => false,
         };
     let renewed_at = spec.renew_time.as_deref().and_then(instant_of);
     let in_seconds = || u64::try_from(spec.lease_duration_seconds.unwrap_or(0)).unwrap_or(0);

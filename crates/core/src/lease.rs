@@ -39,6 +39,9 @@ pub enum Holder {
     /// A pintle gave it up in due form: no holder, and the published duration is zero. May be taken
     /// at once.
     Released,
+    /// A holder that uses client-go gave it up (`LeaderElector.release`): no holder, and a short duration
+    /// of its own, which is waited for, since kube-vip takes its address off after this write.
+    Resigned,
     /// No holder, but not a release: somebody edited it. Waited for like a stranger.
     Vacant,
     /// The named node.

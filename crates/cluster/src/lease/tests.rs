@@ -184,6 +184,26 @@ fn a_release_is_told_from_an_emptied_lease() {
     assert_eq!(view.holder, Holder::Vacant);
 }
 
+/// As client-go's `LeaderElector.release` writes it, and what differs from it in one thing.
+#[test]
+fn the_release_of_client_go_is_told_from_an_emptied_lease() {
+    let later = "2026-01-02T03:04:06.000000Z";
+    for (holder, seconds, acquired, expected) in [
+        ("", 1, STAMP, Holder::Resigned),
+        ("", 1, later, Holder::Vacant),
+        ("", 5, STAMP, Holder::Vacant),
+        ("x", 1, STAMP, Holder::Node("x".into())),
+    ] {
+        let spec = json!({
+            "holderIdentity": holder, "leaseDurationSeconds": seconds,
+            "acquireTime": acquired, "renewTime": STAMP,
+        });
+        let view = read(spec, "");
+        assert_eq!(view.holder, expected, "{holder} {seconds} {acquired}");
+        assert_eq!(view.duration, Duration::from_secs(seconds));
+    }
+}
+
 #[test]
 fn only_an_own_write_is_recognised_as_one() {
     let lease = |holder: &str, incarnation: &str, renew: &str| {

@@ -77,7 +77,7 @@ impl Knowledge {
     pub(crate) fn holder(&self) -> Option<&str> {
         match &self.view()?.holder {
             Holder::Node(name) => Some(name),
-            Holder::Released | Holder::Vacant => None,
+            Holder::Released | Holder::Resigned | Holder::Vacant => None,
         }
     }
 
@@ -117,6 +117,7 @@ impl Knowledge {
             Observed::Absent => lease_duration,
             Observed::Present(view) => match view.holder {
                 Holder::Released => Duration::ZERO,
+                Holder::Resigned => view.duration.min(MAX_PUBLISHED),
                 Holder::Vacant | Holder::Node(_) => {
                     view.duration.min(MAX_PUBLISHED).max(lease_duration)
                 }

@@ -28,7 +28,7 @@ impl Machine {
             return Named::Nobody;
         };
         match &view.holder {
-            Holder::Released | Holder::Vacant => Named::Nobody,
+            Holder::Released | Holder::Resigned | Holder::Vacant => Named::Nobody,
             Holder::Node(name) if *name != self.settings.node => Named::Other,
             Holder::Node(_) => {
                 if view.incarnation.as_ref() == Some(&self.settings.incarnation) {

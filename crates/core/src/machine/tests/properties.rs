@@ -32,7 +32,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (0_u64..700).prop_map(Op::Pass),
         1 => (0_u64..5000).prop_map(Op::Freeze),
-        2 => proptest::option::of(0_u8..6).prop_map(Op::Watched),
+        2 => proptest::option::of(0_u8..7).prop_map(Op::Watched),
         8 => (0_usize..8, 0_u8..14).prop_map(|(which, how)| Op::Answer { which, how }),
         2 => (0_u16..3, 0_u8..5).prop_map(|(server, how)| Op::Probed(server, how)),
         1 => any::<bool>().prop_map(Op::Link),
@@ -73,6 +73,7 @@ fn view(bench: &mut Bench, kind: u8) -> LeaseView {
     let holder = match kind {
         0 => Holder::Released,
         1 => Holder::Vacant,
+        6 => Holder::Resigned,
         2 | 3 => Holder::Node("cp-1".into()),
         _ => Holder::Node("cp-2".into()),
     };

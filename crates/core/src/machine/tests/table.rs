@@ -23,7 +23,7 @@ const STATES: [(&str, &str, Make); 8] = [
     ("releasing", "releasing", Bench::giving_back),
 ];
 
-const EVENTS: [(&str, Act); 29] = [
+const EVENTS: [(&str, Act); 30] = [
     ("time: 1 ms", |bench| {
         bench.pass(ms(1));
     }),
@@ -49,6 +49,9 @@ const EVENTS: [(&str, Act); 29] = [
     }),
     ("watched: released", |bench| {
         bench.watch(Holder::Released);
+    }),
+    ("watched: resigned", |bench| {
+        bench.watch(Holder::Resigned);
     }),
     ("watched: emptied by hand", |bench| {
         bench.watch(Holder::Vacant);

@@ -105,6 +105,16 @@ fn an_absent_lease_is_waited_for_unless_it_was_released() {
 }
 
 #[test]
+fn one_that_client_go_gave_up_is_waited_for_as_it_says() {
+    let mut bench = Bench::follower();
+    let view = LeaseView { duration: ms(1000), ..bench.lease(Holder::Resigned) };
+    bench.event(Event::LeaseWatched(Observed::Present(view))).pass(ms(950));
+    assert_eq!(role(&bench), Role::Follower);
+    bench.pass(ms(100));
+    assert_eq!(role(&bench), Role::Candidate);
+}
+
+#[test]
 fn an_absurd_published_duration_is_waited_for_a_minute() {
     let mut bench = Bench::follower();
     let view = bench.lease(Holder::Node("stranger".into()));
