@@ -36,8 +36,8 @@ pub(crate) enum Command {
     },
     /// Not available yet: move the VIP to another node without a failed connection.
     Handover(Later),
-    /// Not available yet: run with kube-vip's environment variables.
-    Manager(Later),
+    /// Run with kube-vip's environment variables: its control-plane manifest with another image.
+    Manager(ManagerArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,6 +83,13 @@ pub(crate) struct StatusArgs {
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
     pub(crate) output: OutputFormat,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ManagerArgs {
+    /// kube-vip's own flags; a variable that is set wins.
+    #[arg(value_name = "FLAG", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) flags: Vec<String>,
 }
 
 /// Whatever is given to a command that does not exist yet: it is refused with one sentence, not with

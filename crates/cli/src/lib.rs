@@ -24,7 +24,9 @@ use crate::args::{Cli, Command, ConfigArgs, Manifest, OutputFormat};
 mod args;
 pub mod check;
 mod exit;
+mod kube_vip;
 mod load;
+mod manager;
 mod manifest;
 mod run;
 mod setting_args;
@@ -70,7 +72,7 @@ fn dispatch(
     match command {
         Command::Run(config) => {
             let config = load_config(&config, environment)?;
-            run::run(config)
+            run::run(config, &[])
         }
         Command::Check(config) => {
             let config = load_config(&config, environment)?;
@@ -101,8 +103,9 @@ fn dispatch(
             "handover",
             "stop pintle on the holder (SIGTERM) to move the VIP until then",
         )),
-        Command::Manager(_) => {
-            Err(not_yet("manager", "use `pintle run` with pintle's own settings until then"))
+        Command::Manager(arguments) => {
+            let (config, warnings) = manager::configuration(&arguments.flags, environment)?;
+            run::run(config, &warnings)
         }
     }
 }

@@ -5,13 +5,13 @@ use pintle_daemon::RunError;
 
 use crate::exit::{Exit, Failure};
 
-/// Runs the daemon until it is asked to end.
+/// Runs the daemon until it is asked to end; `warnings` are the first lines of its log.
 ///
 /// # Errors
 ///
 /// What keeps the daemon from running, with the exit code that it deserves.
-pub(crate) fn run(config: Config) -> Result<Exit, Failure> {
-    match pintle_daemon::run(config) {
+pub(crate) fn run(config: Config, warnings: &[String]) -> Result<Exit, Failure> {
+    match pintle_daemon::run(config, warnings) {
         Ok(()) => Ok(Exit::Success),
         Err(error) => {
             let exit = match &error {

@@ -117,7 +117,6 @@ fn what_comes_later_is_refused_in_one_sentence_whatever_is_given_with_it() {
     for arguments in [
         &["handover"][..],
         &["handover", "--to", "cp-2"],
-        &["manager", "--prometheusHTTPServer", ""],
         &["manifest", "daemonset", "--vip", "192.0.2.10"],
         &["manifest", "rbac", "--proxy"],
         &["manifest", "systemd"],

@@ -11,6 +11,7 @@ mod whole {
     mod conflict;
     mod credentials;
     mod families;
+    mod kube_vip;
     mod refusals;
     mod signals;
     mod story;

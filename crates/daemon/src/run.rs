@@ -28,14 +28,18 @@ const WAITING_NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 /// kubelet waits 10 s (the manifest's terminationGracePeriodSeconds) before it kills.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs pintle until SIGTERM or SIGINT, or until something fails. Logs go to stderr.
+/// Runs pintle until SIGTERM or SIGINT, or until something fails. Logs go to stderr; `warnings` are what
+/// the caller had to say before there was a log.
 ///
 /// # Errors
 ///
 /// [`RunError`], each variant with another exit code or another thing to do.
-pub fn run(config: Config) -> Result<(), RunError> {
+pub fn run(config: Config, warnings: &[String]) -> Result<(), RunError> {
     let _log = pintle_telemetry::log::init(config.telemetry.log, config.telemetry.format)
         .map_err(RunError::internal)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let runtime = runtime().map_err(RunError::internal)?;
     let ended = runtime.block_on(live(config));
     // A task that hangs must not keep the process from ending.

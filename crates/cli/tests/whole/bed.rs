@@ -221,6 +221,19 @@ impl Bed {
         Pintle { process, host, namespace }
     }
 
+    /// Starts `pintle manager` on a host, with kube-vip's variables.
+    pub(crate) fn start_manager(&self, host: usize, variables: &[(&str, &str)]) -> Pintle {
+        let name = hostname(host);
+        let namespace = self.topology.host_ns(host).clone();
+        let spawn =
+            Spawn::new(&name, env!("CARGO_BIN_EXE_pintle"), self.path(&format!("{name}.log")))
+                .in_namespace(namespace.name())
+                .hostname(&name)
+                .args(["manager"]);
+        let spawn = variables.iter().fold(spawn, |spawn, (name, value)| spawn.env(*name, *value));
+        Pintle { process: spawn.start().unwrap(), host, namespace }
+    }
+
     pub(crate) fn start(&self, host: usize, setup: &Setup) -> Pintle {
         self.start_named(&hostname(host), host, setup)
     }

@@ -88,15 +88,21 @@ fn asked(cluster: &Cluster) -> Result<(BTreeSet<Right>, BTreeSet<Right>)> {
 
 fn roles(cluster: &Cluster) -> Result<Vec<Value>> {
     let list = ["get", "role", "-A", INSTANCE, "-o", "json"];
-    let list: Value = serde_json::from_str(&cluster.kubectl_local(0, &list)?)?;
-    list["items"].as_array().cloned().context("no list of roles")
+    let mut list: Value = serde_json::from_str(&cluster.kubectl_local(0, &list)?)?;
+    let roles = list["items"].as_array_mut().context("no list of roles")?;
+    for role in roles.iter_mut() {
+        // With the revision that was read, a second change would be refused.
+        if let Some(metadata) = role["metadata"].as_object_mut() {
+            metadata.remove("resourceVersion");
+        }
+    }
+    Ok(std::mem::take(roles))
 }
 
 fn apply(cluster: &Cluster, roles: &[Value]) -> Result<()> {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": roles});
     std::fs::write(cluster.host(0).files().join("roles.json"), list.to_string())?;
-    // With the resourceVersion that was read, a second change would be refused.
-    let replace = ["replace", "--force=false", "-f", "/mnt/roles.json"];
+    let replace = ["replace", "-f", "/mnt/roles.json"];
     cluster.kubectl_local(0, &replace).map(drop)
 }
 
@@ -123,7 +129,7 @@ fn items(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
-/// The role without one right, and without what would make its replacement conflict.
+/// The role without one right.
 fn without(role: &Value, missing: &Right) -> Value {
     let mut role = role.clone();
     for rule in role["rules"].as_array_mut().into_iter().flatten() {
