@@ -31,6 +31,7 @@ def owners: {
   "rustls":               ["cluster", "probe", "cli", "daemon", "testkit", "e2e"],
   "clap":                 ["cli", "e2e"],
   "prometheus-client":    ["telemetry"],
+  "sd-notify":            ["daemon"],
   "stateright":           ["sim"]
 };
 

@@ -13,6 +13,7 @@ mod whole {
     mod families;
     mod kube_vip;
     mod refusals;
+    mod service_manager;
     mod signals;
     mod story;
     mod tampering;

@@ -17,6 +17,7 @@ mod privileges;
 mod registry;
 mod run;
 mod servers;
+mod service_manager;
 mod wiring;
 
 pub use check::{Finding, Level, check};

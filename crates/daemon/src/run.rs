@@ -16,7 +16,7 @@ use crate::board::{Board, list};
 use crate::clock::now;
 use crate::error::RunError;
 use crate::wiring::{self, EVENT_QUEUE, Inputs};
-use crate::{incarnation, notice, privileges};
+use crate::{incarnation, notice, privileges, service_manager};
 
 /// How often a waiting process tries the lock again: quicker than kubelet starts the next pod (0.6 s).
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
@@ -76,8 +76,10 @@ async fn live(config: Config) -> Result<(), RunError> {
     let (sender, receiver) = mpsc::channel(EVENT_QUEUE);
     let events = (sender.clone(), receiver);
     let shown = published.clone();
-    // Ends with the runtime.
+    // Both end with the runtime.
     let _detached = tokio::spawn(notice::certificate(config.clone()));
+    let _detached =
+        tokio::spawn(service_manager::keep_informed(shown.subscribe(), heartbeat.clone(), now));
     let inputs = Inputs { config, incarnation, metrics, published, heartbeat, events };
     let mut control = spawn_control(inputs)?;
     tokio::select! {
@@ -85,6 +87,7 @@ async fn live(config: Config) -> Result<(), RunError> {
         () = signals.next() => {}
     }
     tracing::info!("Stopping");
+    service_manager::stopping();
     shown.send_modify(|published| published.is_shutting_down = true);
     // The loop takes an event within a millisecond; a full queue means that it does not run.
     if sender.try_send(Event::Shutdown).is_err() {

@@ -93,6 +93,10 @@ pub struct FailoverStatus {
     pub announce_ms: f64,
 }
 
+/// Five turns of an idle loop (it turns each second): younger than this and it turns. The kubelet gives
+/// it three tries more.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// When the control loop last turned. Clones are the same heartbeat.
 #[derive(Clone, Debug)]
 pub struct Heartbeat(Arc<AtomicU64>);
@@ -152,5 +156,11 @@ impl Heartbeat {
     #[must_use]
     pub fn age(&self, now: Instant) -> Duration {
         now.since(Instant::from_nanos(self.0.load(Ordering::Relaxed)))
+    }
+
+    /// Whether the loop still turns.
+    #[must_use]
+    pub fn is_fresh(&self, now: Instant) -> bool {
+        self.age(now) < HEARTBEAT_TIMEOUT
     }
 }

@@ -209,29 +209,50 @@ impl Bed {
 
     /// Starts a pintle on a host; `name` tells two on the same host apart.
     pub(crate) fn start_named(&self, name: &str, host: usize, setup: &Setup) -> Pintle {
+        self.run_config(name, host, setup, &[])
+    }
+
+    /// Starts a pintle on a host with more in its environment.
+    pub(crate) fn start_with(
+        &self,
+        host: usize,
+        setup: &Setup,
+        variables: &[(&str, &str)],
+    ) -> Pintle {
+        self.run_config(&hostname(host), host, setup, variables)
+    }
+
+    fn run_config(
+        &self,
+        name: &str,
+        host: usize,
+        setup: &Setup,
+        variables: &[(&str, &str)],
+    ) -> Pintle {
         let config = self.write_config(name, host, setup);
-        let binary = env!("CARGO_BIN_EXE_pintle");
+        self.spawn(name, host, &["run".into(), "--config".into(), config], variables)
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        host: usize,
+        words: &[PathBuf],
+        variables: &[(&str, &str)],
+    ) -> Pintle {
         let namespace = self.topology.host_ns(host).clone();
-        let process = Spawn::new(name, binary, self.path(&format!("{name}.log")))
-            .in_namespace(namespace.name())
-            .hostname(hostname(host))
-            .args(["run".into(), "--config".into(), config])
-            .start()
-            .unwrap();
-        Pintle { process, host, namespace }
+        let spawn =
+            Spawn::new(name, env!("CARGO_BIN_EXE_pintle"), self.path(&format!("{name}.log")))
+                .in_namespace(namespace.name())
+                .hostname(hostname(host))
+                .args(words);
+        let spawn = variables.iter().fold(spawn, |spawn, (name, value)| spawn.env(*name, *value));
+        Pintle { process: spawn.start().unwrap(), host, namespace }
     }
 
     /// Starts `pintle manager` on a host, with kube-vip's variables.
     pub(crate) fn start_manager(&self, host: usize, variables: &[(&str, &str)]) -> Pintle {
-        let name = hostname(host);
-        let namespace = self.topology.host_ns(host).clone();
-        let spawn =
-            Spawn::new(&name, env!("CARGO_BIN_EXE_pintle"), self.path(&format!("{name}.log")))
-                .in_namespace(namespace.name())
-                .hostname(&name)
-                .args(["manager"]);
-        let spawn = variables.iter().fold(spawn, |spawn, (name, value)| spawn.env(*name, *value));
-        Pintle { process: spawn.start().unwrap(), host, namespace }
+        self.spawn(&hostname(host), host, &["manager".into()], variables)
     }
 
     pub(crate) fn start(&self, host: usize, setup: &Setup) -> Pintle {

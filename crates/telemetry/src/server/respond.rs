@@ -1,7 +1,6 @@
 //! The answers: from a method and a path to a response. No I/O, no waiting.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -9,10 +8,6 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 
 use super::Sources;
-
-/// Five turns of an idle loop (it turns each second): younger than this and it turns. The kubelet gives
-/// it three tries more.
-const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -79,11 +74,12 @@ impl Responder {
     }
 
     fn livez(&self) -> Answer {
-        let age = self.sources.heartbeat.age((self.sources.now)());
-        if age < HEARTBEAT_TIMEOUT {
+        let now = (self.sources.now)();
+        if self.sources.heartbeat.is_fresh(now) {
             return (StatusCode::OK, TEXT, "ok\n".to_owned());
         }
-        let body = format!("the control loop has not turned for {} ms\n", age.as_millis());
+        let age = self.sources.heartbeat.age(now).as_millis();
+        let body = format!("the control loop has not turned for {age} ms\n");
         (StatusCode::SERVICE_UNAVAILABLE, TEXT, body)
     }
 
