@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pintle_core::config::FILE_VARIABLE;
 
-use crate::setting_args::SettingArgs;
+use crate::manifest::Distribution;
+pub(crate) use crate::setting_args::SettingArgs;
 
 /// The highly available front door of a Kubernetes control plane.
 #[derive(Debug, Parser)]
@@ -43,13 +44,15 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Manifest {
     /// The static pod for /etc/kubernetes/manifests; it may be put there before `kubeadm init`.
-    StaticPod(StaticPodArgs),
-    /// Not available yet: a DaemonSet for a running cluster.
-    Daemonset(Later),
-    /// Not available yet: the role of the DaemonSet.
-    Rbac(Later),
-    /// Not available yet: a systemd unit.
-    Systemd(Later),
+    StaticPod(PodArgs),
+    /// The DaemonSet for a running cluster, with its account, its role and its seats at the API server.
+    Daemonset(PodArgs),
+    /// The account of the DaemonSet and its role.
+    Rbac(RbacArgs),
+    /// Seats of its own at the API server (API priority and fairness), for the static pod, too.
+    FlowSchema(SettingArgs),
+    /// The unit for systemd, for hosts that keep the front door outside the kubelet.
+    Systemd(SystemdArgs),
 }
 
 /// Where the configuration comes from. Flags win over the environment (`PINTLE_…`), the environment
@@ -64,13 +67,34 @@ pub(crate) struct ConfigArgs {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct StaticPodArgs {
+pub(crate) struct PodArgs {
     /// The image to run.
     #[arg(long, value_name = "IMAGE", default_value = DEFAULT_IMAGE)]
     pub(crate) image: String,
     /// When the kubelet pulls the image.
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = PullPolicy::IfNotPresent)]
     pub(crate) image_pull_policy: PullPolicy,
+    /// Who set the cluster up: where its kubeconfigs are.
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = Distribution::Kubeadm)]
+    pub(crate) distribution: Distribution,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RbacArgs {
+    /// Not available yet: the role of a worker's balancer.
+    #[arg(long)]
+    pub(crate) proxy: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SystemdArgs {
+    /// Who set the cluster up: where its kubeconfigs are.
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = Distribution::Kubeadm)]
+    pub(crate) distribution: Distribution,
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
 }

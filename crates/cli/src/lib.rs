@@ -81,19 +81,7 @@ fn dispatch(
             check::print(&findings, out)
                 .or_else(|error| ignore_gone(&error).map(|()| Exit::Success))
         }
-        Command::Manifest(Manifest::StaticPod(pod)) => {
-            let yaml = manifest::static_pod(&pod)?;
-            print(out, &yaml).map(|()| Exit::Success)
-        }
-        Command::Manifest(Manifest::Daemonset(_)) => {
-            Err(not_yet("manifest daemonset", "use `pintle manifest static-pod` until then"))
-        }
-        Command::Manifest(Manifest::Rbac(_)) => {
-            Err(not_yet("manifest rbac", "the static pod needs no role of its own"))
-        }
-        Command::Manifest(Manifest::Systemd(_)) => {
-            Err(not_yet("manifest systemd", "use `pintle manifest static-pod` until then"))
-        }
+        Command::Manifest(manifest) => print(out, &printed(&manifest)?).map(|()| Exit::Success),
         Command::Status(arguments) => {
             let text = status::status(&arguments, &environment)?;
             print(out, &text).map(|()| Exit::Success)
@@ -107,6 +95,19 @@ fn dispatch(
             let (config, warnings) = manager::configuration(&arguments.flags, environment)?;
             run::run(config, &warnings)
         }
+    }
+}
+
+fn printed(manifest: &Manifest) -> Result<String, Failure> {
+    match manifest {
+        Manifest::StaticPod(args) => manifest::static_pod(args),
+        Manifest::Daemonset(args) => manifest::daemonset(args),
+        Manifest::Rbac(args) if args.proxy => {
+            Err(not_yet("manifest rbac --proxy", "it is the balancer's"))
+        }
+        Manifest::Rbac(args) => manifest::rbac(&args.settings),
+        Manifest::FlowSchema(settings) => manifest::flow_schema(settings),
+        Manifest::Systemd(args) => manifest::systemd(&args.settings, args.distribution),
     }
 }
 

@@ -1,74 +1,134 @@
-//! `pintle manifest static-pod`: the pod as YAML, checked before it is printed.
+//! `pintle manifest …`: what runs pintle, as text, checked before it is printed.
 //!
 //! Every setting that differs from its default becomes an argument of `run`, so that one file holds
 //! everything and is the same on every node; a ConfigMap does not exist before `kubeadm init`.
 
-use std::fmt::Write as _;
-use std::net::SocketAddr;
-
-use clap::ValueEnum as _;
 use pintle_core::config::{Argument, Config, Fallback, KEYS, Shape, Sources};
 
-use crate::args::StaticPodArgs;
+use crate::args::{PodArgs, SettingArgs};
 use crate::exit::{Exit, Failure};
 use crate::refused;
 
+mod distribution;
 mod mounts;
+mod pod;
 
-use mounts::{Mount, Source};
+pub(crate) use distribution::Distribution;
+use mounts::Mount;
+use pod::Pod;
 
 /// Renders the static pod.
 ///
 /// # Errors
 ///
 /// Every mistake in the settings, and settings that a static pod cannot work with.
-pub(crate) fn static_pod(pod: &StaticPodArgs) -> Result<String, Failure> {
-    let arguments = pod.settings.arguments();
-    let config = Config::read(&Sources {
-        // The node's name is not this host's: the pod learns it from the kubelet.
-        host_name: "node".to_owned(),
-        arguments: arguments.clone(),
-        ..Sources::default()
-    })
-    .map_err(|mistakes| refused(&mistakes))?;
-    if let Some(Argument { flag, .. }) = arguments.iter().find(|argument| argument.key == "node") {
-        // Two nodes of one name hold the Lease both: the pod gets its own from the kubelet.
-        return Err(wrong(format!("{flag}: the file is the same on every node, leave it out")));
+pub(crate) fn static_pod(args: &PodArgs) -> Result<String, Failure> {
+    let mut arguments = args.settings.arguments();
+    if let Some(kubeconfig) = args.distribution.kubeconfig() {
+        default_to(&mut arguments, "apiserver.kubeconfigs", kubeconfig);
     }
-    let mounts = mounts::of(&config.apiserver.kubeconfigs).map_err(wrong)?;
-    let port = config.telemetry.address.port();
-    if port == 0 {
-        return Err(wrong(
-            "telemetry.address has port 0: the kubelet could not probe it".to_owned(),
-        ));
+    let config = config_of(&arguments)?;
+    if config.apiserver.kubeconfigs.is_empty() {
+        return Err(wrong("a static pod has no service account: name a file with --kubeconfig"));
     }
-    let image = &pod.image;
-    if image.is_empty() || image.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err(wrong(format!("--image: {image:?} is no name of an image")));
-    }
-    let policy = pod.image_pull_policy.to_possible_value().map(|value| value.get_name().to_owned());
-    Ok(render(&Pod {
-        image,
-        policy: &policy.unwrap_or_default(),
-        arguments: &run_arguments(&arguments),
-        probe_host: &probe_host(config.telemetry.address),
-        port,
-        mounts: &mounts,
-    }))
+    let account = "automountServiceAccountToken: false";
+    let spec = Pod::new(args, &arguments, &config, account)?.spec();
+    let template = include_str!("manifest/static-pod.yaml");
+    let yaml = template.replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+    let yaml = yaml.replace("@PLACE@", args.distribution.place());
+    Ok(yaml.replacen("@SPEC@\n", &indented(&spec, 2), 1))
 }
 
-fn wrong(message: String) -> Failure {
-    Failure::new(Exit::BadConfig, format!("pintle: {message}"))
+/// Renders the DaemonSet and all that it needs: its account, its role, its seats at the API server.
+///
+/// # Errors
+///
+/// Every mistake in the settings.
+pub(crate) fn daemonset(args: &PodArgs) -> Result<String, Failure> {
+    let mut arguments = args.settings.arguments();
+    // The pods have their service account.
+    default_to(&mut arguments, "apiserver.kubeconfigs", "");
+    let config = config_of(&arguments)?;
+    let account = format!(
+        "serviceAccountName: pintle\n\
+         automountServiceAccountToken: true\n\
+         nodeSelector:\n  \
+           node-role.kubernetes.io/control-plane: \"{}\"\n\
+         # On every such node, whatever its taints: a node in trouble is when it is needed.\n\
+         tolerations:\n\
+         - operator: Exists",
+        args.distribution.label()
+    );
+    let spec = Pod::new(args, &arguments, &config, &account)?.spec();
+    let daemonset = include_str!("manifest/daemonset.yaml");
+    let parts = [
+        include_str!("manifest/service-account.yaml").to_owned(),
+        for_the_lease(include_str!("manifest/rbac.yaml"), &config),
+        for_the_lease(include_str!("manifest/flow-schema.yaml"), &config),
+        daemonset.replacen("@SPEC@\n", &indented(&spec, 6), 1),
+    ];
+    Ok(format!("{}{}", header("daemonset"), parts.join("---\n")))
 }
 
-/// What is put into the template.
-struct Pod<'a> {
-    image: &'a str,
-    policy: &'a str,
-    arguments: &'a [String],
-    probe_host: &'a str,
-    port: u16,
-    mounts: &'a [Mount],
+/// Renders the account of the DaemonSet and its role.
+///
+/// # Errors
+///
+/// Every mistake in the settings.
+pub(crate) fn rbac(settings: &SettingArgs) -> Result<String, Failure> {
+    let config = config_of(&settings.arguments())?;
+    let account = include_str!("manifest/service-account.yaml");
+    let role = for_the_lease(include_str!("manifest/rbac.yaml"), &config);
+    Ok(format!("{}{account}---\n{role}", header("rbac")))
+}
+
+/// Renders the seats at the API server, for the static pod and for the DaemonSet.
+///
+/// # Errors
+///
+/// Every mistake in the settings.
+pub(crate) fn flow_schema(settings: &SettingArgs) -> Result<String, Failure> {
+    let config = config_of(&settings.arguments())?;
+    let schema = for_the_lease(include_str!("manifest/flow-schema.yaml"), &config);
+    Ok(format!("{}{schema}", header("flow-schema")))
+}
+
+/// Renders the unit for systemd.
+///
+/// # Errors
+///
+/// Every mistake in the settings.
+pub(crate) fn systemd(
+    settings: &SettingArgs,
+    distribution: Distribution,
+) -> Result<String, Failure> {
+    let mut arguments = settings.arguments();
+    if let Some(kubeconfig) = distribution.kubeconfig() {
+        default_to(&mut arguments, "apiserver.kubeconfigs", kubeconfig);
+    }
+    config_of(&arguments)?;
+    let words = run_arguments(&arguments).into_iter().map(|word| systemd_quoted(&word));
+    let command: Vec<String> =
+        std::iter::once("/usr/local/bin/pintle".to_owned()).chain(words).collect();
+    let unit =
+        include_str!("manifest/pintle.service").replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+    Ok(unit.replacen("@COMMAND@", &command.join(" "), 1))
+}
+
+/// Checks the settings. The node's name is not this host's: a pod learns it from the kubelet, a service
+/// from its host.
+fn config_of(arguments: &[Argument]) -> Result<Config, Failure> {
+    let arguments = arguments.to_vec();
+    let sources = Sources { host_name: "node".to_owned(), arguments, ..Sources::default() };
+    Config::read(&sources).map_err(|mistakes| refused(&mistakes))
+}
+
+/// Sets a key that the operator did not.
+fn default_to(arguments: &mut Vec<Argument>, key: &str, value: &str) {
+    if arguments.iter().all(|argument| argument.key != key) {
+        let (flag, key) = (format!("--set {key}"), key.to_owned());
+        arguments.push(Argument { flag, key, values: vec![value.to_owned()] });
+    }
 }
 
 /// `run` and the settings that differ from their defaults, in the order of the file.
@@ -93,13 +153,21 @@ fn run_arguments(given: &[Argument]) -> Vec<String> {
     arguments
 }
 
-/// Where the kubelet asks: an address that is on the node whatever the pod listens on.
-fn probe_host(address: SocketAddr) -> String {
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => "127.0.0.1".to_owned(),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => "::1".to_owned(),
-        SocketAddr::V4(_) | SocketAddr::V6(_) => address.ip().to_string(),
-    }
+fn header(kind: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        "# Written by pintle {version}: `pintle manifest {kind}`. For a running cluster: `kubectl apply -f FILE`.\n"
+    )
+}
+
+fn for_the_lease(template: &str, config: &Config) -> String {
+    template
+        .replace("@NAMESPACE@", &quoted(&config.election.namespace))
+        .replace("@LEASE@", &quoted(&config.election.lease))
+}
+
+fn wrong(message: impl Into<String>) -> Failure {
+    Failure::new(Exit::BadConfig, format!("pintle: {}", message.into()))
 }
 
 /// A text as YAML: a JSON string is one, with every character that YAML would read otherwise escaped.
@@ -107,41 +175,20 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn render(pod: &Pod<'_>) -> String {
-    let mut yaml = include_str!("manifest/static-pod.yaml")
-        .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
-        .replace("@POLICY@", pod.policy)
-        .replace("@PROBE_HOST@", &quoted(pod.probe_host))
-        .replace("@PORT@", &pod.port.to_string())
-        .replace("@IMAGE@", &quoted(pod.image));
-    let mut arguments = String::new();
-    for argument in pod.arguments {
-        let _ = writeln!(arguments, "    - {}", quoted(argument));
+/// A word as systemd.syntax(7) has it: quotes and backslashes as in C, and `%` and `$` doubled.
+fn systemd_quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-=_./:,[]".contains(c);
+    if word.chars().all(plain) {
+        return word.to_owned();
     }
-    let (mut targets, mut volumes) = (String::new(), String::new());
-    for Mount { name, why, target, source } in pod.mounts {
-        let _ = writeln!(
-            targets,
-            "    - name: {name}\n      mountPath: {}\n      readOnly: true",
-            quoted(target)
-        );
-        let (path, kind) = match source {
-            Source::Directory(path) => (path, "DirectoryOrCreate"),
-            Source::File(path) => (path, "File"),
-        };
-        let path = quoted(path);
-        let _ = writeln!(
-            volumes,
-            "  # {why}\n  - name: {name}\n    hostPath:\n      path: {path}\n      type: {kind}"
-        );
-    }
-    // Last, so that nothing the operator wrote is taken for a place of the template.
-    for (place, text) in
-        [("@VOLUMES@\n", volumes), ("@MOUNTS@\n", targets), ("@ARGUMENTS@\n", arguments)]
-    {
-        yaml = yaml.replacen(place, &text, 1);
-    }
-    yaml
+    quoted(word).replace('%', "%%").replace('$', "$$")
+}
+
+fn indented(text: &str, depth: usize) -> String {
+    let indent = " ".repeat(depth);
+    text.lines()
+        .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{indent}{line}\n") })
+        .collect()
 }
 
 #[cfg(test)]
@@ -161,6 +208,18 @@ mod tests {
             let failure = static_pod(&pod).unwrap_err();
             assert_eq!(failure.exit, Exit::BadConfig);
             assert!(failure.message.contains("the same on every node"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn words_of_a_unit() {
+        for (word, expected) in [
+            ("--vip=2001:db8::10", "--vip=2001:db8::10"),
+            ("--set=a=b c", "\"--set=a=b c\""),
+            ("--set=a=%n $HOME", "\"--set=a=%%n $$HOME\""),
+            ("a\"b", r#""a\"b""#),
+        ] {
+            assert_eq!(systemd_quoted(word), expected);
         }
     }
 }

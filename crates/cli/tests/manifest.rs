@@ -8,32 +8,160 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-fn pintle(arguments: &[&str]) -> Output {
+/// `pintle manifest …`.
+fn printing(arguments: &[&str]) -> Output {
     #[expect(clippy::disallowed_methods, reason = "runs the built binary")]
     let mut command = Command::new(env!("CARGO_BIN_EXE_pintle"));
-    command.args(["manifest", "static-pod"]).args(arguments).env_clear().output().unwrap()
+    command.arg("manifest").args(arguments).env_clear().output().unwrap()
+}
+
+fn printed(arguments: &[&str]) -> String {
+    let output = printing(arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn pintle(arguments: &[&str]) -> Output {
+    printing(&[&["static-pod"], arguments].concat())
 }
 
 fn manifest(arguments: &[&str]) -> String {
-    let output = pintle(arguments);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    printed(&[&["static-pod"], arguments].concat())
 }
 
 fn pod(arguments: &[&str]) -> Value {
     serde_yaml::from_str(&manifest(arguments)).unwrap()
 }
 
-/// `UPDATE=1 cargo test -p pintle-cli` writes the file anew.
+fn objects(yaml: &str) -> Vec<Value> {
+    serde_yaml::from_multiple(yaml).unwrap()
+}
+
+/// `UPDATE=1 cargo test -p pintle-cli` writes the files anew.
 #[test]
-fn the_pod_is_the_golden_one() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/static-pod.yaml");
+fn what_is_printed_is_what_is_in_manifests() {
     let version = env!("CARGO_PKG_VERSION");
-    let printed = manifest(&["--vip", "192.0.2.10"]).replace(version, "VERSION");
-    if std::env::var_os("UPDATE").is_some() {
-        fs::write(&path, &printed).unwrap();
+    for (kind, file) in [
+        ("static-pod", "static-pod.yaml"),
+        ("daemonset", "daemonset.yaml"),
+        ("rbac", "rbac.yaml"),
+        ("flow-schema", "flow-schema.yaml"),
+        ("systemd", "pintle.service"),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests").join(file);
+        let text = printed(&[kind, "--vip", "192.0.2.10"]).replace(version, "VERSION");
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        assert_eq!(text, fs::read_to_string(&path).unwrap(), "{file}");
+        assert!(!text.contains('@') || file == "pintle.service", "a place of the template is left");
     }
-    assert_eq!(printed, fs::read_to_string(&path).unwrap());
+}
+
+/// One truth for both: what differs is who the pod is, and what it sees of its host.
+#[test]
+fn the_daemonset_has_the_pod_of_the_static_pod() {
+    let yaml = printed(&["daemonset", "--vip=192.0.2.10", "--interface=eth0"]);
+    let objects = objects(&yaml);
+    let kinds: Vec<&str> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
+    let (daemonset, rest) = objects.split_last().unwrap();
+    assert_eq!(
+        kinds,
+        [
+            "ServiceAccount",
+            "Role",
+            "RoleBinding",
+            "Role",
+            "RoleBinding",
+            "PriorityLevelConfiguration",
+            "FlowSchema",
+            "DaemonSet"
+        ]
+    );
+    assert_eq!(rest[0]["metadata"]["name"], "pintle");
+    let mut spec = daemonset["spec"]["template"]["spec"].clone();
+    let mut own = pod(&["--vip=192.0.2.10", "--interface=eth0"])["spec"].clone();
+    assert_eq!(spec["serviceAccountName"], "pintle");
+    assert_eq!(
+        spec["containers"][0]["args"],
+        serde_json::json!(["run", "--vip=192.0.2.10", "--interface=eth0", "--kubeconfig="])
+    );
+    let mounts = |spec: &Value| spec["containers"][0]["volumeMounts"].as_array().unwrap().len();
+    assert_eq!((mounts(&spec), mounts(&own)), (1, 3), "no directory with kubeconfigs");
+    for spec in [&mut spec, &mut own] {
+        for key in [
+            "serviceAccountName",
+            "automountServiceAccountToken",
+            "nodeSelector",
+            "tolerations",
+            "volumes",
+        ] {
+            spec.as_object_mut().unwrap().remove(key);
+        }
+        let container = spec["containers"][0].as_object_mut().unwrap();
+        container.retain(|key, _| key != "args" && key != "volumeMounts");
+    }
+    assert_eq!(spec, own);
+    let selector = &daemonset["spec"]["selector"]["matchLabels"];
+    assert_eq!(selector, &daemonset["spec"]["template"]["metadata"]["labels"]);
+}
+
+#[test]
+fn the_role_is_for_the_configured_lease() {
+    let set = ["--set=election.lease=front", "--set=election.namespace=infra", "--vip=192.0.2.10"];
+    let role = objects(&printed(&[&["rbac"][..], &set].concat()));
+    assert_eq!(role[1]["metadata"]["namespace"], "infra");
+    assert_eq!(role[1]["rules"][0]["resourceNames"], serde_json::json!(["front"]));
+    let schema = objects(&printed(&[&["flow-schema"][..], &set].concat()));
+    assert_eq!(schema[1]["spec"]["rules"][0]["resourceRules"][0]["namespaces"][0], "infra");
+    // Whoever is named there has its renewals in this level: the static pod's user, too.
+    let subjects = schema[1]["spec"]["rules"][0]["subjects"].as_array().unwrap();
+    assert!(subjects.iter().any(|subject| subject["user"]["name"] == "kubernetes-admin"));
+}
+
+#[test]
+fn each_distribution_has_its_kubeconfig_and_its_place() {
+    for (name, directory, manifests, label) in [
+        ("kubeadm", "/etc/kubernetes", "/etc/kubernetes/manifests", ""),
+        ("k3s", "/etc/rancher/k3s", "/var/lib/rancher/k3s/agent/pod-manifests", "true"),
+        ("rke2", "/etc/rancher/rke2", "/var/lib/rancher/rke2/agent/pod-manifests", "true"),
+    ] {
+        let arguments = ["--vip=192.0.2.10", "--distribution", name];
+        assert!(manifest(&arguments).contains(manifests), "{name}");
+        let pod = pod(&arguments);
+        assert_eq!(pod["spec"]["containers"][0]["volumeMounts"][0]["mountPath"], directory);
+        let has_argument = pod["spec"]["containers"][0]["args"].to_string().contains(directory);
+        assert_eq!(has_argument, name != "kubeadm", "the default needs no argument");
+        let daemonset =
+            objects(&printed(&[&["daemonset"][..], &arguments].concat())).pop().unwrap();
+        let selector = &daemonset["spec"]["template"]["spec"]["nodeSelector"];
+        assert_eq!(selector["node-role.kubernetes.io/control-plane"], label, "{name}");
+    }
+}
+
+/// Where systemd's own judge is there (hack/setup.sh does not install an init system).
+#[test]
+fn the_unit_is_hardened_and_well_formed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pintle.service");
+    let unit = printed(&["systemd", "--vip=192.0.2.10"]);
+    assert!(unit.contains("ExecStart=/usr/local/bin/pintle run --vip=192.0.2.10\n"), "{unit}");
+    // `verify` wants the program to be there.
+    fs::write(&path, unit.replace("/usr/local/bin/pintle", env!("CARGO_BIN_EXE_pintle"))).unwrap();
+    let analyze = |words: &[&str]| {
+        #[expect(clippy::disallowed_methods, reason = "systemd's own judge")]
+        let mut command = Command::new("systemd-analyze");
+        command.args(words).arg(&path).output()
+    };
+    let Ok(security) = analyze(&["security", "--offline=true", "--threshold=29", "--no-pager"])
+    else {
+        return;
+    };
+    let said = String::from_utf8_lossy(&security.stdout);
+    assert!(security.status.success(), "more exposed than 2.9: {said}");
+    let verify = analyze(&["verify", "--man=no"]).unwrap();
+    let said = String::from_utf8_lossy(&verify.stderr);
+    assert!(verify.status.success() && !said.contains("pintle.service:"), "{said}");
 }
 
 #[test]
