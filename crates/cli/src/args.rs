@@ -44,7 +44,7 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Manifest {
     /// The static pod for /etc/kubernetes/manifests; it may be put there before `kubeadm init`.
-    StaticPod(PodArgs),
+    StaticPod(StaticPodArgs),
     /// The DaemonSet for a running cluster, with its account, its role and its seats at the API server.
     Daemonset(PodArgs),
     /// The account of the DaemonSet and its role.
@@ -64,6 +64,16 @@ pub(crate) struct ConfigArgs {
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StaticPodArgs {
+    /// What is there today: a manifest of kube-vip's, or keepalived.conf and haproxy.cfg. What each line
+    /// became is in the comments.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) from: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) pod: PodArgs,
 }
 
 #[derive(Args, Debug)]

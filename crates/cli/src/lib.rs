@@ -28,6 +28,7 @@ mod kube_vip;
 mod load;
 mod manager;
 mod manifest;
+mod migrate;
 mod run;
 mod setting_args;
 mod status;
@@ -47,7 +48,7 @@ pub fn main(
     err: &mut dyn Write,
 ) -> Exit {
     let outcome = match Cli::try_parse_from(arguments) {
-        Ok(Cli { command }) => dispatch(command, environment.into_iter().collect(), out),
+        Ok(Cli { command }) => dispatch(command, environment.into_iter().collect(), out, err),
         Err(error) => match error.kind() {
             UsageKind::DisplayHelp | UsageKind::DisplayVersion => {
                 print(out, &error.render().to_string()).map(|()| Exit::Success)
@@ -68,6 +69,7 @@ fn dispatch(
     command: Command,
     environment: Environment,
     out: &mut dyn Write,
+    err: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     match command {
         Command::Run(config) => {
@@ -81,7 +83,9 @@ fn dispatch(
             check::print(&findings, out)
                 .or_else(|error| ignore_gone(&error).map(|()| Exit::Success))
         }
-        Command::Manifest(manifest) => print(out, &printed(&manifest)?).map(|()| Exit::Success),
+        Command::Manifest(manifest) => {
+            print(out, &printed(&manifest, err)?).map(|()| Exit::Success)
+        }
         Command::Status(arguments) => {
             let text = status::status(&arguments, &environment)?;
             print(out, &text).map(|()| Exit::Success)
@@ -98,9 +102,17 @@ fn dispatch(
     }
 }
 
-fn printed(manifest: &Manifest) -> Result<String, Failure> {
+fn printed(manifest: &Manifest, err: &mut dyn Write) -> Result<String, Failure> {
     match manifest {
-        Manifest::StaticPod(args) => manifest::static_pod(args),
+        Manifest::StaticPod(args) => {
+            let migration = load::migration(&args.from)?;
+            let yaml = manifest::static_pod(&args.pod, &migration)?;
+            for warning in &migration.warnings {
+                // Where standard error cannot be written there is nowhere left to say so.
+                let _ = writeln!(err, "pintle: {warning}");
+            }
+            Ok(yaml)
+        }
         Manifest::Daemonset(args) => manifest::daemonset(args),
         Manifest::Rbac(args) if args.proxy => {
             Err(not_yet("manifest rbac --proxy", "it is the balancer's"))

@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pintle_core::config::{Argument, Config, Document, Mistake, Mistakes, Place, Sources};
 
+use crate::exit::{Exit, Failure};
+use crate::migrate::{self, Foreign, Migration};
 use crate::yaml;
 
 /// A thousand times a full configuration. Bounds what a wrong path (`/dev/zero`) can cost.
@@ -51,6 +53,30 @@ fn read_document(path: &Path) -> Result<Document, Mistake> {
         refuse((message, Some("save it as UTF-8")))
     })?;
     yaml::parse(&name, &text)
+}
+
+/// Reads and translates the files of another front door.
+///
+/// # Errors
+///
+/// Every file that cannot be read or translated.
+pub(crate) fn migration(files: &[PathBuf]) -> Result<Migration, Failure> {
+    let (mut foreign, mut mistakes) = (Vec::new(), Vec::new());
+    for path in files {
+        let name = path.to_string_lossy().into_owned();
+        match read_bytes(path) {
+            Ok(bytes) if u64::try_from(bytes.len()).is_ok_and(|length| length <= LARGEST_FILE) => {
+                foreign.push(Foreign { name, text: String::from_utf8_lossy(&bytes).into_owned() });
+            }
+            Ok(_) => mistakes.push(format!("--from: {name}: is larger than 1 MiB")),
+            Err(error) => mistakes.push(format!("--from: {name}: {}", explain(&error).0)),
+        }
+    }
+    let migration = migrate::translate(&foreign);
+    mistakes.extend(migration.as_ref().err().into_iter().flatten().cloned());
+    migration.ok().filter(|_| mistakes.is_empty()).ok_or_else(|| {
+        Failure::new(Exit::BadConfig, format!("pintle: {}", mistakes.join("\npintle: ")))
+    })
 }
 
 /// At most one byte more than is allowed: the length tells whether it was too much.

@@ -7,6 +7,7 @@ use pintle_core::config::{Argument, Config, Fallback, KEYS, Shape, Sources};
 
 use crate::args::{PodArgs, SettingArgs};
 use crate::exit::{Exit, Failure};
+use crate::migrate::Migration;
 use crate::refused;
 
 mod distribution;
@@ -17,13 +18,16 @@ pub(crate) use distribution::Distribution;
 use mounts::Mount;
 use pod::Pod;
 
-/// Renders the static pod.
+/// Renders the static pod, with the settings of `migration` where the operator gave none.
 ///
 /// # Errors
 ///
 /// Every mistake in the settings, and settings that a static pod cannot work with.
-pub(crate) fn static_pod(args: &PodArgs) -> Result<String, Failure> {
+pub(crate) fn static_pod(args: &PodArgs, migration: &Migration) -> Result<String, Failure> {
     let mut arguments = args.settings.arguments();
+    let given: Vec<String> = arguments.iter().map(|argument| argument.key.clone()).collect();
+    let new = migration.arguments.iter().filter(|argument| !given.contains(&argument.key));
+    arguments.extend(new.cloned());
     if let Some(kubeconfig) = args.distribution.kubeconfig() {
         default_to(&mut arguments, "apiserver.kubeconfigs", kubeconfig);
     }
@@ -35,7 +39,10 @@ pub(crate) fn static_pod(args: &PodArgs) -> Result<String, Failure> {
     let spec = Pod::new(args, &arguments, &config, account)?.spec();
     let template = include_str!("manifest/static-pod.yaml");
     let yaml = template.replace("@VERSION@", env!("CARGO_PKG_VERSION"));
-    let yaml = yaml.replace("@PLACE@", args.distribution.place());
+    let notes = migration.notes.iter().map(|note| format!("# {}\n", printable(note)));
+    let notes = notes.collect::<String>();
+    let place = format!("{}\n{notes}", args.distribution.place());
+    let yaml = yaml.replacen("@PLACE@\n", &place, 1);
     Ok(yaml.replacen("@SPEC@\n", &indented(&spec, 2), 1))
 }
 
@@ -184,6 +191,11 @@ fn systemd_quoted(word: &str) -> String {
     quoted(word).replace('%', "%%").replace('$', "$$")
 }
 
+/// On one line, without what a terminal or YAML would take for something else.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 fn indented(text: &str, depth: usize) -> String {
     let indent = " ".repeat(depth);
     text.lines()
@@ -205,7 +217,7 @@ mod tests {
             let Command::Manifest(Manifest::StaticPod(pod)) = cli.command else {
                 panic!("another command");
             };
-            let failure = static_pod(&pod).unwrap_err();
+            let failure = static_pod(&pod.pod, &Migration::default()).unwrap_err();
             assert_eq!(failure.exit, Exit::BadConfig);
             assert!(failure.message.contains("the same on every node"), "{failure}");
         }

@@ -257,6 +257,36 @@ fn what_differs_from_a_default_becomes_an_argument() {
 }
 
 #[test]
+fn another_front_door_s_files_are_settings_and_comments() {
+    let directory = tempfile::tempdir().unwrap();
+    let keepalived = directory.path().join("keepalived.conf");
+    let text = "vrrp_instance a {\n interface eth0\n notify /x.sh\n virtual_ipaddress {\n 192.0.2.10/24\n }\n}\n";
+    fs::write(&keepalived, text).unwrap();
+    let keepalived = keepalived.to_str().unwrap();
+    let output = pintle(&["--from", keepalived, "--interface=eth1"]);
+    assert_eq!(output.status.code(), Some(0));
+    let yaml = String::from_utf8(output.stdout).unwrap();
+    let comment = format!("# {keepalived}:2: interface eth0 -> interface: eth0\n");
+    assert!(yaml.contains(&comment), "{yaml}");
+    let pod: Value = serde_yaml::from_str(&yaml).unwrap();
+    assert_eq!(
+        pod["spec"]["containers"][0]["args"],
+        serde_json::json!(["run", "--vip=192.0.2.10", "--interface=eth1"]),
+        "a flag wins"
+    );
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with(&format!("pintle: {keepalived}:3: notify: no scripts are run")),
+        "{said}"
+    );
+
+    let output = pintle(&["--from", "/nowhere.conf", keepalived]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(64), 0), "{said}");
+    assert!(said.contains("--from: /nowhere.conf: does not exist"), "{said}");
+}
+
+#[test]
 fn a_pod_that_could_not_work_is_not_printed() {
     let cases: &[(&[&str], &str)] = &[
         (&[], "command line: vips: is missing"),

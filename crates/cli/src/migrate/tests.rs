@@ -1,0 +1,158 @@
+//! The files of the guides that people followed.
+
+use super::*;
+
+const KEEPALIVED: &str = r#"! /etc/keepalived/keepalived.conf
+global_defs {
+    router_id LVS_DEVEL
+}
+vrrp_script check_apiserver {
+  script "/etc/keepalived/check_apiserver.sh"
+  interval 3
+}
+vrrp_instance VI_1 {
+    state MASTER
+    interface eth0
+    virtual_router_id 51
+    priority 101
+    authentication {
+        auth_type PASS
+        auth_pass hunter2
+    }
+    virtual_ipaddress {
+        192.0.2.10/24 dev eth0 label eth0:vip
+    }
+    track_script {
+        check_apiserver
+    }
+}
+"#;
+
+const HAPROXY: &str = "global
+    daemon
+frontend apiserver
+    bind *:8443
+    default_backend apiserverbackend
+backend apiserverbackend
+    balance roundrobin
+    server cp-1 192.0.2.11:6443 check verify none
+    server cp-2 192.0.2.12:6443 check verify none
+";
+
+const KUBE_VIP: &str = r#"apiVersion: v1
+kind: Pod
+metadata: {name: kube-vip}
+spec:
+  containers:
+  - name: kube-vip
+    image: ghcr.io/kube-vip/kube-vip:v1.0.0
+    args: [manager]
+    env:
+    - {name: vip_arp, value: "true"}
+    - {name: cp_enable, value: "true"}
+    - {name: address, value: 192.0.2.10}
+    - {name: vip_interface, value: eth0}
+    - {name: vip_leaseduration, value: "5"}
+    - {name: vip_renewdeadline, value: "3"}
+    - {name: vip_retryperiod, value: "1"}
+    - {name: dns_mode, value: first}
+    - name: vip_nodename
+      valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
+"#;
+
+fn migrated(files: &[(&str, &str)]) -> Result<Migration, Vec<String>> {
+    let foreign = |(name, text): &(&str, &str)| Foreign {
+        name: (*name).to_owned(),
+        text: (*text).to_owned(),
+    };
+    translate(&files.iter().map(foreign).collect::<Vec<_>>())
+}
+
+fn settings(migration: &Migration) -> Vec<(&str, String)> {
+    let settings = migration.arguments.iter();
+    settings.map(|argument| (argument.key.as_str(), argument.values.join(","))).collect()
+}
+
+#[test]
+fn the_pair_of_the_kubeadm_guide() {
+    let migration = migrated(&[("keepalived.conf", KEEPALIVED), ("haproxy.cfg", HAPROXY)]).unwrap();
+    assert_eq!(
+        settings(&migration),
+        [("interface", "eth0".to_owned()), ("vips", "192.0.2.10".to_owned())]
+    );
+    let [warning] = &migration.warnings[..] else { panic!("{:?}", migration.warnings) };
+    assert!(warning.starts_with("haproxy.cfg:4: clients of VIP:8443 have to ask VIP:6443"));
+    let notes = migration.notes.join("\n");
+    assert!(!notes.contains("hunter2"), "{notes}");
+    for line in [
+        "keepalived.conf:10: state MASTER -> no fixed master",
+        "keepalived.conf:13: priority 101 -> every node alike",
+    ] {
+        assert!(notes.contains(line), "{line}: {notes}");
+    }
+}
+
+#[test]
+fn api_servers_on_another_port_are_asked_there() {
+    let haproxy = HAPROXY.replace(":6443", ":7443");
+    let migration = migrated(&[("k", KEEPALIVED), ("h", &haproxy)]).unwrap();
+    assert!(settings(&migration).contains(&("apiserver.address", "127.0.0.1:7443".to_owned())));
+    let haproxy = HAPROXY.replacen("192.0.2.11:6443", "192.0.2.11:7443", 1);
+    let mistakes = migrated(&[("h", &haproxy)]).unwrap_err();
+    assert!(mistakes[0].contains("several ports (6443, 7443)"), "{mistakes:?}");
+}
+
+#[test]
+fn a_manifest_of_kube_vip_s() {
+    let migration = migrated(&[("kube-vip.yaml", KUBE_VIP)]).unwrap();
+    let settings = settings(&migration);
+    for expected in [
+        ("vips", "192.0.2.10"),
+        ("interface", "eth0"),
+        ("election.lease", "plndr-cp-lock"),
+        ("election.leaseDuration", "5s"),
+    ] {
+        assert!(settings.contains(&(expected.0, expected.1.to_owned())), "{settings:?}");
+    }
+    assert!(settings.iter().all(|(key, _)| *key != "node"), "the same file for every node");
+    let [warning] = &migration.warnings[..] else { panic!("{:?}", migration.warnings) };
+    assert!(warning.starts_with("dns_mode has no effect"), "{warning}");
+    let bgp = KUBE_VIP.replace("dns_mode, value: first", "bgp_enable, value: \"true\"");
+    let mistakes = migrated(&[("kube-vip.yaml", &bgp)]).unwrap_err();
+    assert!(mistakes[0].starts_with("--from: kube-vip.yaml: bgp_enable=true: "), "{mistakes:?}");
+}
+
+#[test]
+fn every_wrong_file_is_named() {
+    let mistakes = migrated(&[
+        ("notes.txt", "hello"),
+        ("pod.yaml", "kind: Pod\nspec: {containers: [{name: nginx}]}\n"),
+        ("broken.yaml", "kind: [\n"),
+        ("open.conf", "vrrp_instance a {\n"),
+        ("empty.conf", "vrrp_instance a {\n}\n"),
+        ("empty.cfg", "frontend a\n"),
+    ])
+    .unwrap_err();
+    let expected = [
+        "--from: notes.txt: is no manifest of kube-vip's",
+        "--from: pod.yaml: has no container of kube-vip's",
+        "--from: broken.yaml: ",
+        "--from: open.conf: the block vrrp_instance does not end",
+        "--from: empty.conf: has no address",
+        "--from: empty.cfg: has no server",
+    ];
+    assert_eq!(mistakes.len(), expected.len(), "{mistakes:?}");
+    for (mistake, start) in mistakes.iter().zip(expected) {
+        assert!(mistake.starts_with(start), "{mistake}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn nothing_panics(
+        head in "vrrp_instance a \\{\n|frontend a\n|kind: Pod\n|",
+        body in "(virtual_ipaddress \\{\n|\\}\n|bind |server |[ -~\n]{0,6}){0,20}",
+    ) {
+        let _ = migrated(&[("file", &format!("{head}{body}"))]);
+    }
+}
