@@ -32,6 +32,9 @@ docs() {
     stage docs env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --document-private-items
 }
 
+# What the fault table and the kubeadm bed run.
+KUBERNETES=(kube-apiserver etcd etcdctl kube-controller-manager kube-scheduler kubelet kubeadm kubectl helm)
+
 # --- test beds: programs of the e2e crate around the binary that ships ---
 
 need_root() {
@@ -50,10 +53,9 @@ bed() { # PROGRAM ARGUMENTS...
 # Whole hosts with containerd and kubelet, and kubeadm; the image and the manifest that ship.
 kubeadm_bed() { # ARGUMENTS...
     stage 'containerd and what kubelet calls' hack/setup.sh kubeadm
-    local programs=(kubelet kubeadm kubectl helm) arguments=() name version
-    stage 'Kubernetes programs' hack/tools.sh "${programs[@]}" kube-apiserver kube-controller-manager kube-scheduler etcd
+    local arguments=() name version
     stage 'control plane images' hack/k8s/images.sh
-    for name in "${programs[@]}"; do arguments+=(--program "$(hack/tools.sh path "$name")"); done
+    for name in kubelet kubeadm kubectl helm; do arguments+=(--program "$(hack/tools.sh path "$name")"); done
     version=$(basename "$(dirname "${arguments[1]}")")
     mkdir -p target/e2e-kubeadm
     target/dist/pintle manifest static-pod --vip 172.30.0.10 --interface eth0 >target/e2e-kubeadm/pintle.yaml
@@ -72,9 +74,9 @@ check() {
 
 test_all() {
     need_root
-    stages 21
+    stages 27
     stage packages hack/setup.sh packages
-    stage Go hack/tools.sh go
+    stage Go hack/tools.sh go "${KUBERNETES[@]}"
     static_checks
     stage 'controls of layers' hack/layers.sh --self-test
     stage 'controls of tree' hack/hygiene.sh --self-test
@@ -82,12 +84,14 @@ test_all() {
     dependencies
     fuzz_targets
     docs
-    stage 'control plane' hack/tools.sh
+    stage 'control plane' hack/tools.sh "${KUBERNETES[@]}"
+    stage chart hack/chart-test.sh
     stage namespaces hack/tests.sh netns
     stage binary hack/binary.sh
     stage image hack/image.sh
     stage 'image test' hack/image-test.sh
     bed e2e --once
+    kubeadm_bed --core
 }
 
 verify() {
@@ -126,6 +130,7 @@ e2e() {
 e2e_kubeadm() {
     need_root
     stage packages hack/setup.sh packages
+    stage 'control plane' hack/tools.sh "${KUBERNETES[@]}"
     stage binary hack/binary.sh
     stage image hack/image.sh
     local steps=() step

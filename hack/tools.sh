@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Builds the real control plane's programs from the Go module proxy, once per version, into a
-# cache outside the checkout. The pins are hack/k8s/go.mod and hack/etcd/go.mod (+ go.sum).
+# cache outside the checkout. The pins are hack/{k8s,etcd,helm}/go.mod (+ go.sum).
 #
 #   hack/tools.sh                  what the tests need: kube-apiserver etcd etcdctl
 #   hack/tools.sh NAME...          these programs: also kube-controller-manager kube-scheduler
-#                                  kubeadm kubectl kubelet
-#   hack/tools.sh go               only what building those for the tests takes: Go, nothing when they are built
+#                                  kubeadm kubectl kubelet helm
+#   hack/tools.sh go [NAME...]     only what building those takes: Go, nothing when they are built
 #   hack/tools.sh path NAME        prints where NAME is (or would be); builds nothing
 #
 # Where there is no Go, hack/setup.sh installs Debian's. Where it is too old, as that may be, it fetches
@@ -38,7 +38,10 @@ locate() { # NAME
     etcdctl)
         module=etcd package=go.etcd.io/etcd/etcdctl/v3
         target=$cache/etcd-$(pinned etcd go.etcd.io/etcd/server/v3)/$1 ;;
-    *) die "unknown program '$1': one of ${default_tools[*]} kube-controller-manager kube-scheduler kubeadm kubectl kubelet" ;;
+    helm)
+        module=helm package=helm.sh/helm/v3/cmd/helm
+        target=$cache/helm-$(pinned helm helm.sh/helm/v3)/$1 ;;
+    *) die "unknown program '$1': one of ${default_tools[*]} kube-controller-manager kube-scheduler kubeadm kubectl kubelet helm" ;;
     esac
 }
 
@@ -163,9 +166,9 @@ build() { # NAME
 }
 
 # Nothing is built without Go, and a job should say so in its first minute.
-go_if_needed() {
+go_if_needed() { # NAME...
     local name
-    for name in "${default_tools[@]}"; do
+    for name in "$@"; do
         locate "$name"
         [[ -x $target ]] || { need_go; say "$(command -v go) is $(go env GOVERSION)"; return; }
     done
@@ -177,7 +180,10 @@ path)
     [[ $# == 2 ]] || die "usage: hack/tools.sh path NAME"
     locate "$2"
     printf '%s\n' "$target" ;;
-go) go_if_needed ;;
+go)
+    shift
+    (($#)) || set -- "${default_tools[@]}"
+    go_if_needed "$@" ;;
 -h | --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" ;;
 *)
     (($#)) || set -- "${default_tools[@]}"

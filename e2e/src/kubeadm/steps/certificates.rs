@@ -106,7 +106,7 @@ fn nothing_happened(
     before: &[Option<String>],
     holder: usize,
 ) -> Result<()> {
-    ensure!(seen.is_spotless() && seen.moves == 0, "{seen}");
+    seen.is_undisturbed()?;
     ensure!(bench.holder()? == holder, "the VIP moved");
     let now = starts(bench);
     ensure!(now == before, "a pintle was restarted: {before:?} became {now:?}");

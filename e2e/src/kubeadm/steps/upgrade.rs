@@ -1,19 +1,11 @@
 //! What an upgrade does: API servers replaced, the image changed, the manifest removed.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 
 use crate::bed::{Bed, HOSTS};
-use crate::kubeadm::bench::{Bench, wait};
+use crate::kubeadm::bench::{Bench, TAKE_OVER_LIMIT, wait};
 use crate::kubeadm::cluster::MANIFESTS;
 use crate::kubeadm::look::{SOON, all_is_well, nothing_is_left, pod_is_ready, started_at};
-
-/// The fault table's limit for an API server that drains.
-const API_SERVER_LIMIT: Duration = Duration::from_millis(400);
-
-/// A SIGTERM that the kubelet sends is that of the fault table; the kubelets are the noise.
-const RESTART_LIMIT: Duration = Duration::from_millis(500);
 
 /// Each API server's manifest is written anew, as `kubeadm upgrade` does it.
 pub(super) fn api_servers_in_turn(bench: &mut Bench) -> Result<()> {
@@ -23,9 +15,9 @@ pub(super) fn api_servers_in_turn(bench: &mut Bench) -> Result<()> {
         let whose = if held { ", the holder's" } else { "" };
         bench.note(&format!("API server of {} replaced{whose}", Bed::hostname(host)), &seen);
         if held {
-            seen.gap_within(API_SERVER_LIMIT)?;
+            seen.gap_within(TAKE_OVER_LIMIT)?
         } else {
-            ensure!(seen.is_spotless() && seen.moves == 0, "another host's API server: {seen}");
+            seen.is_undisturbed()?
         }
         all_is_well(bench)?;
     }
@@ -67,8 +59,7 @@ pub(super) fn image_in_place(bench: &mut Bench) -> Result<()> {
         let seen = bench.watched(|bench| restart_pintle(bench, host, &manifest))?;
         let whose = if host == holder { ", the holder's" } else { "" };
         bench.note(&format!("image of {} changed{whose}", Bed::hostname(host)), &seen);
-        seen.gap_within(RESTART_LIMIT)?;
-        ensure!(host == holder || seen.is_spotless() && seen.moves == 0, "no holder: {seen}");
+        if host == holder { seen.gap_within(TAKE_OVER_LIMIT)? } else { seen.is_undisturbed()? }
     }
     bench.static_pod = manifest;
     all_is_well(bench)
@@ -100,7 +91,7 @@ pub(super) fn manifest_removed(bench: &mut Bench) -> Result<()> {
         nothing_is_left(&bench.cluster, holder)
     })?;
     bench.note("manifest removed on the holder", &seen);
-    seen.gap_within(RESTART_LIMIT)?;
+    seen.gap_within(TAKE_OVER_LIMIT)?;
     for host in Bed::others(holder) {
         bench.cluster.remove_manifest(host, "pintle.yaml")?;
         nothing_is_left(&bench.cluster, host)?;
