@@ -31,7 +31,7 @@ pub(crate) async fn run(api: Arc<Api>, mut queue: mpsc::Receiver<KubeEvent>) {
     let forbidden = Rarely::default();
     let mut stamps = Stamps::default();
     while let Some(event) = queue.recv().await {
-        let body = object(api.ledger.identity(), &event, stamps.next());
+        let body = object(api.ledger.identity(), api.ledger.uid(), &event, stamps.next());
         let failure = post(&api, &body).await.err();
         match failure {
             None => {}
@@ -68,7 +68,8 @@ async fn post(api: &Api, body: &Value) -> Result<(), LeaseFailure> {
     Err(failure)
 }
 
-fn object(identity: &Identity, event: &KubeEvent, at: Timestamp) -> Value {
+/// `uid` is the Lease's: `kubectl describe` shows only what names it.
+fn object(identity: &Identity, uid: Option<String>, event: &KubeEvent, at: Timestamp) -> Value {
     let Identity { node, namespace, lease, .. } = identity;
     json!({
         "apiVersion": "v1",
@@ -83,6 +84,7 @@ fn object(identity: &Identity, event: &KubeEvent, at: Timestamp) -> Value {
             "kind": "Lease",
             "namespace": namespace,
             "name": lease,
+            "uid": uid.unwrap_or_default(),
         },
         "reason": event.reason,
         "message": cut(&event.note, MAX_NOTE),

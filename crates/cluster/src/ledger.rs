@@ -68,6 +68,11 @@ impl Ledger {
         Ok(view)
     }
 
+    /// The uid of the Lease as it was seen last; `None` before it was.
+    pub(crate) fn uid(&self) -> Option<String> {
+        self.entries().seen.back().map(|(version, _)| version.uid.clone())
+    }
+
     /// As [`Ledger::learn`], for reads and watches.
     pub(crate) fn observe(&self, object: LeaseObject) -> Result<Observed, NotALease> {
         self.learn(object).map(Observed::Present)

@@ -8,6 +8,7 @@ use pintle_cluster::{ClusterCommand, EventKind, KubeEvent, KubeconfigError, chec
 use pintle_core::{AttemptId, LeaseAnswer, Observed, ServerId};
 use pintle_testkit::certs::Validity;
 use pintle_testkit::stand_in::{Auth, Behaviour, StandIn};
+use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Level;
 
@@ -39,8 +40,9 @@ fn events_asked(server: &StandIn) -> usize {
 #[tokio::test]
 async fn events_are_posted_on_the_lease() {
     let site = Site::new(1);
+    site.store.put_lease(NAMESPACE, LEASE, json!({}), json!({"holderIdentity": "cp-2"}));
     let mut bench = site.bench();
-    assert_eq!(bench.read(0).await, LeaseAnswer::Read(Observed::Absent));
+    assert!(matches!(bench.read(0).await, LeaseAnswer::Read(Observed::Present(_))));
     for reason in ["VipAcquired", "VipLost"] {
         bench.command(event(reason)).await;
     }
@@ -48,6 +50,9 @@ async fn events_are_posted_on_the_lease() {
     let posted = &site.store.events()[0];
     assert_eq!(posted["involvedObject"]["kind"], "Lease");
     assert_eq!(posted["involvedObject"]["name"], LEASE);
+    let lease = site.store.lease(NAMESPACE, LEASE).unwrap();
+    let uid = &posted["involvedObject"]["uid"];
+    assert!(uid.is_string() && *uid == lease["metadata"]["uid"], "{posted}");
     assert_eq!(posted["metadata"]["namespace"], NAMESPACE);
     assert_eq!((&posted["type"], &posted["reason"]), (&"Warning".into(), &"VipAcquired".into()));
     assert_eq!(posted["reportingComponent"], "pintle");
