@@ -37,7 +37,8 @@ pub(crate) fn translate(environment: &BTreeMap<String, String>) -> Translation {
     for (name, value) in set {
         let newer = meaning(name).and_then(|variable| variable.newer).filter(|newer| is_set(newer));
         if let Some(newer) = newer {
-            if environment[newer] != *value {
+            // An address ends with its port.
+            if !environment[newer].trim_end_matches('/').ends_with(value.as_str()) {
                 translation.warn(name, &format!("{newer} is set, too, and counts"));
             }
             continue;
@@ -122,6 +123,9 @@ impl Translation {
     /// What kube-vip does only when it is told to, and pintle always.
     fn require_what_pintle_does(&mut self, environment: &BTreeMap<String, String>) {
         let is_on = |name: &str| environment.get(name).is_some_and(|value| is_true(value));
+        if environment.get("vip_leaderelection").is_some_and(|value| !is_true(value)) {
+            self.warn("vip_leaderelection", "pintle always elects one holder: leave it out");
+        }
         if !is_on("cp_enable") {
             self.refusals.push(
                 "cp_enable is not true: pintle is the control plane's VIP and nothing else; for Services keep kube-vip"

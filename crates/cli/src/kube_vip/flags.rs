@@ -3,14 +3,22 @@
 
 use std::collections::BTreeMap;
 
-/// The flags that are variables, and those that need none.
+/// The flags that are variables by another name: those of a control plane by ARP, and those that switch something
+/// else on.
 const FLAGS: &[(&str, &str)] = &[
     ("address", "address"),
+    ("allowInterfaceNotUp", "vip_allow_interface_not_up"),
+    ("annotations", "annotation"),
     ("arp", "vip_arp"),
+    ("autodetectcp", "cp_detect"),
     ("bgp", "bgp_enable"),
     ("cidr", "vip_cidr"),
     ("controlplane", "cp_enable"),
+    ("ddns", "vip_ddns"),
+    ("dnsMode", "dns_mode"),
     ("enableLoadBalancer", "lb_enable"),
+    ("enableNodeLabeling", "enable_node_labeling"),
+    ("healthCheckPort", "health_check_port"),
     ("interface", "vip_interface"),
     ("k8sConfigPath", "k8s_config_file"),
     ("lbForwardingMethod", "lb_fwdmethod"),
@@ -21,14 +29,21 @@ const FLAGS: &[(&str, &str)] = &[
     ("leaseRenewDuration", "vip_renewdeadline"),
     ("leaseRetry", "vip_retryperiod"),
     ("log", "vip_loglevel"),
+    ("loseLeadership", "vip_loseleadership"),
     ("namespace", "cp_namespace"),
+    ("nodeName", "vip_nodename"),
+    ("peerPass", "bgp_peerpass"),
     ("port", "port"),
+    ("preserveVipOnLeadershipLoss", "vip_preserve_on_leadership_loss"),
     ("prometheusHTTPServer", "prometheus_server"),
+    ("serviceInterface", "vip_servicesinterface"),
     ("services", "svc_enable"),
     ("servicesElection", "svc_election"),
     ("table", "vip_routingtable"),
     ("vip", "vip_address"),
     ("vipSubnet", "vip_subnet"),
+    ("wireguard", "vip_wireguard"),
+    ("zebra", "zebra_enable"),
 ];
 
 /// pintle finds out by itself what this one says.

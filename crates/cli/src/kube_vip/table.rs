@@ -1,4 +1,4 @@
-//! kube-vip's variables, from its 0.4 line to 1.2 (its `pkg/kubevip/config_envvar.go`), in their order,
+//! kube-vip's variables, from its 0.4 line to 1.2.3 (its `pkg/kubevip/config_envvar.go`), in their order,
 //! and what each means here.
 
 /// What a variable means to pintle.
@@ -127,6 +127,11 @@ pub(super) static VARIABLES: &[Variable] = &[
         Meaning::Instead("pintle does not do Equinix Metal's API: leave it out"),
     ),
     of(
+        "vip_packetprojectid",
+        Meaning::Instead("pintle does not do Equinix Metal's API: leave it out"),
+    ),
+    of("provider_config", Meaning::Instead("pintle does not do Equinix Metal's API: leave it out")),
+    of(
         "vip_configmap",
         Meaning::Instead("kube-vip does not read it any more either: leave it out"),
     ),
@@ -140,6 +145,8 @@ pub(super) static VARIABLES: &[Variable] = &[
     of("bgp_peerpass", OF_BGP),
     of("bgp_multihop", OF_BGP),
     of("bgp_sourceif", OF_BGP),
+    of("bgp_source_if", OF_BGP),
+    of("bgp_source_ip", OF_BGP),
     of("bgp_sourceip", OF_BGP),
     of("bgp_hold_time", OF_BGP),
     of("bgp_keepalive_interval", OF_BGP),
@@ -228,6 +235,7 @@ pub(super) static VARIABLES: &[Variable] = &[
     of("dhcp_backoff_attempts", OF_SERVICES),
     of("disable_service_updates", OF_SERVICES),
     of("enable_endpoints", Meaning::InsteadIfOn("pintle reads EndpointSlices: leave it out")),
+    of("enable_endpointslices", Meaning::Switch),
     of("mirror_dest_interface", OF_SERVICES),
     of(
         "health_check_port",

@@ -167,6 +167,16 @@ fn the_newer_name_counts_and_the_older_one_is_told_of_when_it_differs() {
 }
 
 #[test]
+fn what_pintle_always_does_cannot_be_switched_off_in_silence() {
+    let mut environment = environment(TODAY);
+    environment.insert("vip_leaderelection".to_owned(), "false".to_owned());
+    environment.insert("kubernetes_addr".to_owned(), "https://kubernetes:6443/".to_owned());
+    let warnings = translate(&environment).warnings;
+    assert_eq!(warnings.len(), 2, "beside dns_mode: {warnings:?}");
+    assert!(warnings[1].starts_with("vip_leaderelection has no effect"), "{warnings:?}");
+}
+
+#[test]
 fn a_name_that_would_have_to_be_looked_up_is_not_the_local_api_server() {
     let mut environment = environment(TODAY);
     environment.insert("kubernetes_addr".to_owned(), "https://api.example.org:6443".to_owned());
@@ -203,4 +213,46 @@ proptest::proptest! {
         let _ = translate(&pairs);
         let _ = flags(&words);
     }
+}
+
+fn described(meaning: Meaning) -> String {
+    match meaning {
+        Meaning::Setting(key) => format!("`{key}`"),
+        Meaning::Seconds(key) => format!("`{key}`, in seconds"),
+        Meaning::ApiServerPort => {
+            "the port of `apiserver.address` (127.0.0.1), and so of the VIP".to_owned()
+        }
+        Meaning::ApiServerAddress => {
+            "`apiserver.address`, where it is an address or a name of 127.0.0.1".to_owned()
+        }
+        Meaning::MetricsAddress => {
+            "`telemetry.metricsAddress`; `:2112` is every address".to_owned()
+        }
+        Meaning::LogLevel => "`telemetry.log`: `info` or `debug`".to_owned(),
+        Meaning::PrefixLength => "32 and 128 are what pintle does; otherwise a warning".to_owned(),
+        Meaning::Switch => {
+            "`true` is what pintle does; otherwise refused where it matters".to_owned()
+        }
+        Meaning::Instead(advice) => format!("no effect: {advice}"),
+        Meaning::InsteadIfOn(advice) => format!("when true, no effect: {advice}"),
+        Meaning::RefusedIfOn(advice) => format!("when true, refused: {advice}"),
+    }
+}
+
+/// `UPDATE=1 cargo test -p pintle-cli` writes the table anew.
+#[test]
+fn the_page_says_what_became_of_each_variable() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/migrate-from-kube-vip.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let (head, rest) = text.split_once("<!-- begin table -->\n").unwrap();
+    let (_, tail) = rest.split_once("<!-- end table -->\n").unwrap();
+    let rows =
+        VARIABLES.iter().map(|it| format!("| `{}` | {} |\n", it.name, described(it.meaning)));
+    let rows: String = rows.collect();
+    let table = format!("| variable | here |\n|---|---|\n{rows}");
+    let expected = format!("{head}<!-- begin table -->\n{table}<!-- end table -->\n{tail}");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(page, &expected).unwrap();
+    }
+    assert!(text == expected || std::env::var_os("UPDATE").is_some(), "run it with UPDATE=1");
 }
