@@ -102,6 +102,21 @@ impl Bench {
         Ok(seen)
     }
 
+    /// Keeps what a client saw of something that was done to a host, and refuses more than that may take:
+    /// where the host had the VIP, one planned take-over; where it had not, nothing.
+    ///
+    /// # Errors
+    /// When it was more.
+    pub fn judge(&mut self, what: &str, held: bool, seen: &Seen) -> Result<()> {
+        let whose = if held { ", the holder's" } else { "" };
+        self.note(&format!("{what}{whose}"), seen);
+        if held {
+            ensure!(seen.moves <= 1, "more than one take-over: {seen}");
+            return seen.gap_within(TAKE_OVER_LIMIT);
+        }
+        seen.is_undisturbed()
+    }
+
     fn probe_target(&self) -> Result<ProbeTarget> {
         let ca = self.cluster.host(0).on_disk("/etc/kubernetes/pki/ca.crt");
         let ca = fs::read_to_string(ca).context("read the cluster's CA")?;

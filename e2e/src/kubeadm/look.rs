@@ -73,6 +73,21 @@ pub(super) fn lease_names_the_holder(cluster: &Cluster, lease: &str) -> Result<(
     wait(SOON, "the Lease names the holder", look).map(drop)
 }
 
+/// Requests go through this schema's seats, on whichever API server is asked.
+pub(super) fn flow_schema_is_used(cluster: &Cluster, name: &str) -> Result<()> {
+    let part = format!("flow_schema=\"{name}\"");
+    let look = || {
+        let metrics = cluster.kubectl_local(0, &["get", "--raw", "/metrics"])?;
+        let counted = metrics.lines().find(|line| {
+            line.starts_with("apiserver_flowcontrol_dispatched_requests_total")
+                && line.contains(&part)
+        });
+        ensure!(counted.is_some_and(|line| !line.ends_with(" 0")), "nothing went through {name}");
+        Ok(())
+    };
+    wait(SOON, "renewals have seats of their own", look).map(drop)
+}
+
 /// Nodes, pods, the Lease and the VIP are as after the bootstrap.
 pub(super) fn all_is_well(bench: &Bench) -> Result<()> {
     nodes_are_ready(&bench.cluster)?;

@@ -45,7 +45,7 @@ pub(super) fn read(migration: &mut Migration, file: &Foreign) -> Result<(), Vec<
     migration.warnings.extend(translation.warnings);
     migration.notes.push(format!(
         "{}: while kube-vip runs on other nodes, both keep to the same Lease and its times; when none is \
-         left, `pintle manifest static-pod --vip …` gives a failover in half the time",
+         left, `pintle manifest static-pod --vip …` has pintle's own, with a failover in 2.5 s",
         file.name
     ));
     Ok(())

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::bed::{Bed, HOSTS};
 use crate::kubeadm::bench::Bench;
-use crate::kubeadm::look::{all_is_well, nodes_are_ready, pod_name};
+use crate::kubeadm::look::{all_is_well, flow_schema_is_used, nodes_are_ready, pod_name};
 
 /// The manifest lies on the first host before `kubeadm init`, and on the others before they join; no
 /// second step, no edited kubeconfig.
@@ -22,6 +22,12 @@ pub(super) fn bootstrap(bench: &mut Bench) -> Result<()> {
     let took = nodes_are_ready(&bench.cluster)?;
     bench.note_time("every node Ready after the last join", took);
     all_is_well(bench)?;
+    let told = bench.cluster.kubectl(0, &["describe", "lease", "-n", "kube-system", "pintle"])?;
+    ensure!(told.contains("VipAcquired"), "no Event is shown with the Lease: {told}");
+    let seats = include_str!("../../../../manifests/flow-schema.yaml");
+    std::fs::write(bench.cluster.host(0).files().join("flow-schema.yaml"), seats)?;
+    bench.cluster.kubectl(0, &["apply", "-f", "/mnt/flow-schema.yaml"])?;
+    flow_schema_is_used(&bench.cluster, "pintle")?;
     for host in 0..HOSTS {
         let pod = pod_name(host);
         let logs = bench.cluster.kubectl(host, &["logs", "-n", "kube-system", &pod])?;

@@ -117,15 +117,15 @@ fn nothing_happened(
 pub(super) fn without_the_vip(bench: &mut Bench) -> Result<()> {
     let holder = bench.holder()?;
     let inside = bench.cluster.host(holder);
-    let without = r#"mv /etc/kubernetes/pki/apiserver.{crt,key} /root/
-sed 's/"controlPlaneEndpoint":"[^"]*",//' /mnt/init.yaml >/root/without.yaml
-kubeadm init phase certs apiserver --config=/root/without.yaml"#;
+    let without = r#"mv /etc/kubernetes/pki/apiserver.{crt,key} /srv/
+sed 's/"controlPlaneEndpoint":"[^"]*",//' /mnt/init.yaml >/srv/without.yaml
+kubeadm init phase certs apiserver --config=/srv/without.yaml"#;
     inside.run(&["bash", "-ec", without]).context("a certificate without the VIP")?;
     replace_api_server(bench, holder)?;
     let line =
         wait_for_line(bench, holder, &pod_name(holder), &["does not cover", "kubeadm init phase"])?;
     bench.note("a certificate without the VIP", &line);
-    let back = "mv /root/apiserver.* /etc/kubernetes/pki/";
+    let back = "mv /srv/apiserver.* /etc/kubernetes/pki/";
     bench.cluster.host(holder).run(&["bash", "-c", back])?;
     replace_api_server(bench, holder)?;
     all_is_well(bench)

@@ -30,22 +30,15 @@ pub(super) fn install(bench: &mut Bench) -> Result<()> {
     words.extend(["--set=interface=eth0", "--wait", "--timeout=3m"]);
     words.extend(image.iter().map(String::as_str));
     let seen = bench.watched(|bench| helm(bench, &words))?;
-    bench.note("helm install beside the static pods", &seen);
-    seen.is_undisturbed()?;
+    bench.judge("helm install beside the static pods", false, &seen)?;
     let holder = bench.holder()?;
     for host in Bed::others(holder).chain([holder]) {
         let seen = bench.watched(|bench| {
             bench.cluster.remove_manifest(host, "pintle.yaml")?;
             runs_from_chart(&bench.cluster, host)
         })?;
-        let whose = if host == holder { ", the holder" } else { "" };
-        bench.note(&format!("static pod of {} removed{whose}", Bed::hostname(host)), &seen);
-        if host == holder {
-            seen.gap_within(TAKE_OVER_LIMIT)?;
-            ensure!(seen.moves <= 1, "more than one take-over: {seen}");
-        } else {
-            seen.is_undisturbed()?;
-        }
+        let what = format!("static pod of {} removed", Bed::hostname(host));
+        bench.judge(&what, host == holder, &seen)?;
     }
     chart_is_well(bench)
 }

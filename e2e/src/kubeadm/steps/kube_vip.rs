@@ -8,7 +8,8 @@ use crate::bed::{Bed, HOSTS};
 use crate::kubeadm::bench::{Bench, wait};
 use crate::kubeadm::look::{SOON, all_is_well, lease_names_the_holder, nothing_is_left};
 
-/// As `kube-vip manifest pod --controlplane --arp --leaderElection …` (v1.0) wrote it.
+/// As `kube-vip manifest pod --interface eth0 --address … --controlplane --arp --leaderElection` of v1.2.3
+/// wrote it.
 const MANIFEST: &str = include_str!("kube-vip.yaml");
 
 const LEASE: &str = "plndr-cp-lock";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::bed::{Bed, HOSTS};
-use crate::kubeadm::bench::{Bench, TAKE_OVER_LIMIT, wait};
+use crate::kubeadm::bench::{Bench, wait};
 use crate::kubeadm::look::{SOON, all_is_well, pod_is_ready, started_at};
 
 /// The fault table's: `lease_duration` + 200 ms, and 700 ms more with the etcd leader, whose place is not
@@ -44,13 +44,7 @@ pub(super) fn reboot_in_turn(bench: &mut Bench) -> Result<()> {
             bench.cluster.power_on(host)?;
             it_is_back(bench, host, before.as_deref()).map(drop)
         })?;
-        let whose = if held { ", the holder" } else { "" };
-        bench.note(&format!("reboot of {}{whose}", Bed::hostname(host)), &seen);
-        if held {
-            seen.gap_within(TAKE_OVER_LIMIT)?
-        } else {
-            seen.is_undisturbed()?
-        }
+        bench.judge(&format!("reboot of {}", Bed::hostname(host)), held, &seen)?;
         all_is_well(bench)?;
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::bed::HOSTS;
 use crate::kubeadm::bench::{Bench, wait};
 use crate::kubeadm::cluster::Cluster;
 use crate::kubeadm::files::{AUDIT_LOG, CHART_USER};
-use crate::kubeadm::look::SOON;
+use crate::kubeadm::look::{SOON, flow_schema_is_used};
 use crate::say::say;
 
 /// One thing that may be done: `GROUP/RESOURCE VERB`.
@@ -29,6 +29,7 @@ pub(super) fn is_what_is_used(bench: &mut Bench) -> Result<()> {
     };
     wait(SOON, "every right is used", look)?;
     bench.note("rights of the chart's role, each of them used", granted.len());
+    flow_schema_is_used(&bench.cluster, "kube-system-pintle")?;
     chart_is_well(bench)
 }
 

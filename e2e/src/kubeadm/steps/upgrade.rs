@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 
 use crate::bed::{Bed, HOSTS};
-use crate::kubeadm::bench::{Bench, TAKE_OVER_LIMIT, wait};
+use crate::kubeadm::bench::{Bench, wait};
 use crate::kubeadm::cluster::MANIFESTS;
 use crate::kubeadm::look::{SOON, all_is_well, nothing_is_left, pod_is_ready, started_at};
 
@@ -12,13 +12,7 @@ pub(super) fn api_servers_in_turn(bench: &mut Bench) -> Result<()> {
     for host in 0..HOSTS {
         let held = bench.holder()? == host;
         let seen = bench.watched(|bench| replace_api_server(bench, host))?;
-        let whose = if held { ", the holder's" } else { "" };
-        bench.note(&format!("API server of {} replaced{whose}", Bed::hostname(host)), &seen);
-        if held {
-            seen.gap_within(TAKE_OVER_LIMIT)?
-        } else {
-            seen.is_undisturbed()?
-        }
+        bench.judge(&format!("API server of {} replaced", Bed::hostname(host)), held, &seen)?;
         all_is_well(bench)?;
     }
     Ok(())
@@ -57,9 +51,8 @@ pub(super) fn image_in_place(bench: &mut Bench) -> Result<()> {
         let tag = ["ctr", "-n", "k8s.io", "images", "tag", "--force", &former, next];
         bench.cluster.host(host).run(&tag)?;
         let seen = bench.watched(|bench| restart_pintle(bench, host, &manifest))?;
-        let whose = if host == holder { ", the holder's" } else { "" };
-        bench.note(&format!("image of {} changed{whose}", Bed::hostname(host)), &seen);
-        if host == holder { seen.gap_within(TAKE_OVER_LIMIT)? } else { seen.is_undisturbed()? }
+        let what = format!("image of {} changed", Bed::hostname(host));
+        bench.judge(&what, host == holder, &seen)?;
     }
     bench.static_pod = manifest;
     all_is_well(bench)
@@ -90,8 +83,7 @@ pub(super) fn manifest_removed(bench: &mut Bench) -> Result<()> {
         bench.cluster.remove_manifest(holder, "pintle.yaml")?;
         nothing_is_left(&bench.cluster, holder)
     })?;
-    bench.note("manifest removed on the holder", &seen);
-    seen.gap_within(TAKE_OVER_LIMIT)?;
+    bench.judge("manifest removed", true, &seen)?;
     for host in Bed::others(holder) {
         bench.cluster.remove_manifest(host, "pintle.yaml")?;
         nothing_is_left(&bench.cluster, host)?;
