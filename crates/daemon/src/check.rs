@@ -21,9 +21,9 @@ mod trust;
 
 use finding::{fail, ok, warn};
 use listeners::listeners;
-use trust::certificate;
+use trust::{certificate, kubeconfigs};
 
-pub(crate) use trust::{coverage, kubeconfigs};
+pub(crate) use trust::coverage;
 
 pub use finding::{Finding, Level};
 

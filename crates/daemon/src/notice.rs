@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
+use pintle_core::ClusterCa;
 use pintle_core::config::Config;
-use tokio::task::spawn_blocking;
+use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::check::{coverage, kubeconfigs};
+use crate::check::coverage;
 
 /// Soon after `kubeadm init`, and after the certificate was renewed; a handshake takes a millisecond.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -20,10 +21,12 @@ const ADVICE: &str = "add it to apiServer.certSANs in kubeadm's configuration, m
 
 /// Looks at the local API server's certificate for as long as the process runs, and says once that it
 /// lacks a VIP, and once that it does so no longer. What cannot be looked at is the probe's to tell.
-pub(crate) async fn certificate(config: Config) {
+pub(crate) async fn certificate(config: Config, mut trust: watch::Receiver<Option<ClusterCa>>) {
     let mut known = Vec::new();
-    loop {
-        if let Some(missing) = missing_names(&config).await {
+    // The sender lives as long as the control thread.
+    while trust.wait_for(Option::is_some).await.is_ok() {
+        let ca = trust.borrow().clone();
+        if let Some(missing) = missing_names(&config, ca).await {
             if !missing.is_empty() && missing != known {
                 tracing::warn!(
                     missing = missing.join(", "),
@@ -40,9 +43,6 @@ pub(crate) async fn certificate(config: Config) {
 }
 
 /// The VIPs that it lacks; `None` while nothing can be known.
-async fn missing_names(config: &Config) -> Option<Vec<String>> {
-    let paths = config.apiserver.kubeconfigs.clone();
-    // A disk may hang, and this thread also answers the kubelet's probes.
-    let (trust, _findings) = spawn_blocking(move || kubeconfigs(&paths)).await.ok()?;
-    Some(coverage(config, &trust).await.ok()?.missing)
+async fn missing_names(config: &Config, ca: Option<ClusterCa>) -> Option<Vec<String>> {
+    Some(coverage(config, &ca?.certificates).await.ok()?.missing)
 }

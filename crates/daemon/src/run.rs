@@ -77,10 +77,11 @@ async fn live(config: Config) -> Result<(), RunError> {
     let events = (sender.clone(), receiver);
     let shown = published.clone();
     // Both end with the runtime.
-    let _detached = tokio::spawn(notice::certificate(config.clone()));
+    let trust = watch::channel(None);
+    let _detached = tokio::spawn(notice::certificate(config.clone(), trust.1.clone()));
     let _detached =
         tokio::spawn(service_manager::keep_informed(shown.subscribe(), heartbeat.clone(), now));
-    let inputs = Inputs { config, incarnation, metrics, published, heartbeat, events };
+    let inputs = Inputs { config, incarnation, metrics, published, heartbeat, events, trust };
     let mut control = spawn_control(inputs)?;
     tokio::select! {
         ended = &mut control => return flatten(ended),

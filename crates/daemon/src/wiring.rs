@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pintle_cluster::{ClusterConfig, SERVICE_ACCOUNT};
 use pintle_core::config::Config;
-use pintle_core::{Event, Machine, ProbePace, Server, ServerId, Settings, VipDesire};
+use pintle_core::{ClusterCa, Event, Machine, ProbePace, Server, ServerId, Settings, VipDesire};
 use pintle_net::{Net, NetConfig};
 use pintle_probe::ProbeConfig;
 use pintle_telemetry::{Heartbeat, Metrics, NetTotals, Published};
@@ -40,19 +40,21 @@ pub(crate) struct Inputs {
     pub(crate) published: watch::Sender<Published>,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
+    /// Whom the credentials vouch for, from cluster to whoever verifies an API server.
+    pub(crate) trust: (watch::Sender<Option<ClusterCa>>, watch::Receiver<Option<ClusterCa>>),
 }
 
 /// Runs everything until the machine has given everything back. To be called on a runtime that is
 /// this thread's own.
 pub(crate) async fn control(inputs: Inputs) -> Result<(), RunError> {
-    let Inputs { config, incarnation, metrics, published, heartbeat, events } = inputs;
+    let Inputs { config, incarnation, metrics, published, heartbeat, events, trust } = inputs;
     let (sender, receiver) = events;
     let (vips, desired) = watch::channel(VipDesire::Undecided);
     let (pace, probe_pace) = watch::channel(ProbePace::Relaxed);
     let (cluster, commands) = mpsc::channel(COMMAND_QUEUE);
     let (defend, defences) = mpsc::channel(DEFENCE_QUEUE);
     let (endpoints, learnt) = watch::channel(Vec::<SocketAddr>::new());
-    let (ca, trusted) = watch::channel(None);
+    let (ca, trusted) = trust;
     let local = Server { id: ServerId::LOCAL, address: config.apiserver.address };
     let (servers, targets) = watch::channel(vec![local]);
 

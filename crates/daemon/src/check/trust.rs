@@ -12,7 +12,7 @@ use super::finding::{Finding, fail, ok, warn};
 use crate::board::list;
 
 /// The CAs of the kubeconfigs that can be used, and a finding for each file.
-pub(crate) fn kubeconfigs(paths: &[PathBuf]) -> (Vec<Vec<u8>>, Vec<Finding>) {
+pub(super) fn kubeconfigs(paths: &[PathBuf]) -> (Vec<Vec<u8>>, Vec<Finding>) {
     let mut trust = Vec::new();
     let mut findings = Vec::new();
     let (mut missing, mut bad) = (Vec::new(), Vec::new());
