@@ -1,63 +1,128 @@
 //! haproxy.cfg, as the kubeadm guide to highly available topologies has it: a frontend on a port of every
-//! address, and a backend with the API servers.
+//! address, and a backend with the API servers. Others may stand beside them and stay HAProxy's.
 
 use super::{Foreign, Migration};
 
 /// Where kubeadm's API servers listen.
 const API_SERVER_PORT: &str = "6443";
 
+/// A `frontend`, a `backend`, or a `listen`, which is both.
+#[derive(Debug, Default)]
+struct Section {
+    name: String,
+    /// Place, line and address of each `bind`.
+    binds: Vec<(String, String, String)>,
+    /// The ports of its servers, each once.
+    ports: Vec<String>,
+    default_backend: Option<String>,
+}
+
 pub(super) fn read(migration: &mut Migration, file: &Foreign) -> Result<(), Vec<String>> {
-    let (mut section, mut ports) = (String::new(), Vec::new());
+    let sections = sections(migration, file);
+    let with_servers: Vec<&Section> =
+        sections.iter().filter(|section| !section.ports.is_empty()).collect();
+    let is_usual = |section: &&&Section| section.ports == [API_SERVER_PORT];
+    let backend = match with_servers.as_slice() {
+        [] => return Err(vec!["has no server in a backend".to_owned()]),
+        [only] => *only,
+        several => several.iter().find(is_usual).ok_or_else(|| {
+            vec![
+                "has several backends, none on 6443: leave in the one with the API servers"
+                    .to_owned(),
+            ]
+        })?,
+    };
+    let [port] = backend.ports.as_slice() else {
+        let ports = backend.ports.join(", ");
+        return Err(vec![format!(
+            "its servers have several ports ({ports}): which is the API server's?"
+        )]);
+    };
+    if port != API_SERVER_PORT {
+        let address = format!("127.0.0.1:{port}");
+        migration.set(&file.name, "the port of the API servers", "apiserver.address", &address);
+    }
+    for section in &sections {
+        let is_its =
+            section.name == backend.name || section.default_backend.as_ref() == Some(&backend.name);
+        for (place, line, address) in &section.binds {
+            if is_its {
+                bind(migration, (place, line), port_of(address).unwrap_or_default(), port);
+            } else {
+                migration.note(place, line, "not the control plane's: HAProxy stays for it");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sections(migration: &mut Migration, file: &Foreign) -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    let mut is_open = false;
     for (number, raw) in (1..).zip(file.text.lines()) {
         let line = raw.split('#').next().unwrap_or_default().trim();
         let place = format!("{}:{number}", file.name);
         let mut words = line.split_whitespace();
-        match words.next().unwrap_or_default() {
-            "" => {}
-            word @ ("global" | "defaults" | "frontend" | "backend" | "listen") => {
-                word.clone_into(&mut section);
-                if matches!(word, "global" | "defaults") {
-                    migration.note(&place, line, "HAProxy's own");
+        let keyword = words.next().unwrap_or_default();
+        match keyword {
+            "global" | "defaults" => {
+                is_open = false;
+                migration.note(&place, line, "HAProxy's own");
+            }
+            "frontend" | "backend" | "listen" => {
+                is_open = true;
+                let name = words.next().unwrap_or_default().to_owned();
+                sections.push(Section { name, ..Section::default() });
+            }
+            _ => {
+                if let Some(section) = sections.last_mut().filter(|_| is_open) {
+                    section.take(migration, place, line, words);
                 }
             }
-            "bind" if matches!(section.as_str(), "frontend" | "listen") => {
-                bind(migration, &place, line, words.next().unwrap_or_default());
+        }
+    }
+    sections
+}
+
+// === impl Section ===
+
+impl Section {
+    /// A line of it; `words` are those after the keyword.
+    fn take<'a>(
+        &mut self,
+        migration: &mut Migration,
+        place: String,
+        line: &str,
+        mut words: impl Iterator<Item = &'a str>,
+    ) {
+        match line.split_whitespace().next().unwrap_or_default() {
+            "bind" => {
+                let address = words.next().unwrap_or_default().to_owned();
+                self.binds.push((place, line.to_owned(), address));
             }
-            "server" if matches!(section.as_str(), "backend" | "listen") => {
-                ports.extend(words.nth(1).and_then(port_of).map(str::to_owned));
+            "server" => {
+                let port = words.nth(1).and_then(port_of).unwrap_or_default().to_owned();
+                if !port.is_empty() && !self.ports.contains(&port) {
+                    self.ports.push(port);
+                }
                 migration.note(&place, line, "API servers are found by themselves");
             }
+            "default_backend" => self.default_backend = words.next().map(str::to_owned),
             "balance" => {
-                migration.note(&place, line, "the balancer comes with a later version of pintle")
+                migration.note(&place, line, "the balancer comes with a later version of pintle");
             }
             _ => {}
         }
     }
-    ports.sort_unstable();
-    ports.dedup();
-    match ports.as_slice() {
-        [] => Err(vec!["has no server in a backend".to_owned()]),
-        [port] if port == API_SERVER_PORT => Ok(()),
-        [port] => {
-            let address = format!("127.0.0.1:{port}");
-            migration.set(&file.name, "the port of the API servers", "apiserver.address", &address);
-            Ok(())
-        }
-        several => Err(vec![format!(
-            "its servers have several ports ({}): which is the API server's?",
-            several.join(", ")
-        )]),
-    }
 }
 
 /// Clients find pintle's VIP at the API server's own port.
-fn bind(migration: &mut Migration, place: &str, line: &str, address: &str) {
-    let port = port_of(address).unwrap_or_default();
-    if port == API_SERVER_PORT {
+fn bind(migration: &mut Migration, (place, line): (&str, &str), port: &str, api_server: &str) {
+    if port == api_server {
         return migration.note(place, line, "the API server's own port on the VIP");
     }
     let advice = format!(
-        "clients of VIP:{port} have to ask VIP:{API_SERVER_PORT} before HAProxy goes: there is no balancer in this version"
+        "clients of VIP:{port} have to ask VIP:{api_server} before HAProxy goes: there is no balancer in this version"
     );
     migration.warnings.push(format!("{place}: {advice}"));
     migration.note(place, line, &advice);

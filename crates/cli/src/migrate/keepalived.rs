@@ -9,12 +9,11 @@ const DEEPEST: usize = 8;
 pub(super) fn read(migration: &mut Migration, file: &Foreign) -> Result<(), Vec<String>> {
     let mut blocks: Vec<String> = Vec::new();
     let mut found = false;
-    for (number, raw) in (1..).zip(file.text.lines()) {
-        let line = raw.split(['!', '#']).next().unwrap_or_default().trim();
+    for (number, line) in lines(&file.text) {
         let place = format!("{}:{number}", file.name);
         let (opens, words) = match line.strip_suffix('{') {
             Some(words) => (true, words.trim()),
-            None => (false, line),
+            None => (false, line.as_str()),
         };
         if opens {
             let block = words.split_whitespace().next().unwrap_or_default().to_owned();
@@ -31,7 +30,7 @@ pub(super) fn read(migration: &mut Migration, file: &Foreign) -> Result<(), Vec<
             if blocks.pop().is_none() {
                 return Err(vec![format!("line {number}: a block ends that never began")]);
             }
-        } else if !line.is_empty() {
+        } else {
             found |= setting(migration, &place, words, &blocks)?;
         }
     }
@@ -42,6 +41,26 @@ pub(super) fn read(migration: &mut Migration, file: &Foreign) -> Result<(), Vec<
         return Err(vec!["has no address in a virtual_ipaddress block".to_owned()]);
     }
     Ok(())
+}
+
+/// A keyword with its words, with the brace that it opens, or a closing brace: one each, wherever the file
+/// has them, and without comments.
+fn lines(text: &str) -> Vec<(usize, String)> {
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    for (number, raw) in (1..).zip(text.lines()) {
+        let line = raw.split(['!', '#']).next().unwrap_or_default();
+        for part in line.replace('{', "{\n").replace('}', "\n}\n").lines().map(str::trim) {
+            match lines.last_mut() {
+                _ if part.is_empty() => {}
+                // A brace on a line of its own opens what the line before it names.
+                Some((_, before)) if part == "{" && !before.ends_with(['{', '}']) => {
+                    before.push_str(" {")
+                }
+                _ => lines.push((number, part.to_owned())),
+            }
+        }
+    }
+    lines
 }
 
 /// Its lines say it all.

@@ -99,7 +99,7 @@ fn api_servers_on_another_port_are_asked_there() {
     assert!(settings(&migration).contains(&("apiserver.address", "127.0.0.1:7443".to_owned())));
     let haproxy = HAPROXY.replacen("192.0.2.11:6443", "192.0.2.11:7443", 1);
     let mistakes = migrated(&[("h", &haproxy)]).unwrap_err();
-    assert!(mistakes[0].contains("several ports (6443, 7443)"), "{mistakes:?}");
+    assert!(mistakes[0].contains("several ports (7443, 6443)"), "{mistakes:?}");
 }
 
 #[test]
@@ -120,6 +120,58 @@ fn a_manifest_of_kube_vip_s() {
     let bgp = KUBE_VIP.replace("dns_mode, value: first", "bgp_enable, value: \"true\"");
     let mistakes = migrated(&[("kube-vip.yaml", &bgp)]).unwrap_err();
     assert!(mistakes[0].starts_with("--from: kube-vip.yaml: bgp_enable=true: "), "{mistakes:?}");
+}
+
+#[test]
+fn braces_may_stand_anywhere() {
+    let compact = KEEPALIVED.replace(" {\n", "\n{\n").replace(
+        "virtual_ipaddress\n{\n        192.0.2.10/24 dev eth0 label eth0:vip\n    }",
+        "virtual_ipaddress { 192.0.2.10 }",
+    );
+    assert!(compact.contains("{ 192.0.2.10 }"), "{compact}");
+    let migration = migrated(&[("k", &compact)]).unwrap();
+    assert_eq!(
+        settings(&migration),
+        [("interface", "eth0".to_owned()), ("vips", "192.0.2.10".to_owned())]
+    );
+}
+
+#[test]
+fn what_else_haproxy_serves_stays_its() {
+    let more = "frontend web\n bind *:443\n default_backend ingress\nbackend ingress\n server a 192.0.2.21:30443\n";
+    let stats = "listen stats\n bind *:9000\n";
+    let text = format!("{HAPROXY}{more}{stats}");
+    let migration = migrated(&[("k", KEEPALIVED), ("h", &text)]).unwrap();
+    assert_eq!(migration.warnings.len(), 1, "only of 8443: {:?}", migration.warnings);
+    let stays = migration.notes.iter().filter(|note| note.contains("HAProxy stays for it")).count();
+    assert_eq!(stays, 2, "{:?}", migration.notes);
+}
+
+/// What it sets would be another Lease than the one that kube-vip has: a second holder.
+#[test]
+fn values_that_are_somewhere_else_are_refused() {
+    let name = "    - name: vip_leasename\n      valueFrom: {configMapKeyRef: {name: a, key: b}}\n";
+    let mistakes = migrated(&[("m", &format!("{KUBE_VIP}{name}"))]).unwrap_err();
+    assert!(
+        mistakes[0].contains("vip_leasename has its value from somewhere else"),
+        "{mistakes:?}"
+    );
+    let all = KUBE_VIP.replace("    env:", "    envFrom: [{configMapRef: {name: a}}]\n    env:");
+    assert!(migrated(&[("m", &all)]).unwrap_err()[0].contains("envFrom"));
+}
+
+#[test]
+fn the_kubeconfig_is_the_host_s() {
+    let mounts = "    volumeMounts: [{name: k, mountPath: /etc/kubernetes/admin.conf}]\n  volumes: [{name: k, hostPath: {path: PATH}}]\n";
+    let of = |path: &str| {
+        let text = format!("{KUBE_VIP}{}", mounts.replace("PATH", path));
+        let migration = migrated(&[("m", &text)]).unwrap();
+        let mut all = settings(&migration).into_iter();
+        all.find(|(key, _)| *key == "apiserver.kubeconfigs").map(|(_, value)| value)
+    };
+    let k3s = "/etc/rancher/k3s/k3s.yaml";
+    assert_eq!(of(k3s), Some(k3s.to_owned()));
+    assert_eq!(of("/etc/kubernetes/super-admin.conf"), None, "the default has it");
 }
 
 #[test]
