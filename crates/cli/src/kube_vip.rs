@@ -5,18 +5,25 @@
 //! Nothing that is set is passed over in silence: it is a setting, or in one warning, or a refusal.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use pintle_core::config::Argument;
 
 mod flags;
 mod table;
 
-pub(crate) use flags::flags;
+pub(crate) use flags::{Flags, flags};
 use table::{Meaning, Variable, meaning};
 
 /// The Lease that kube-vip's control plane uses when nothing else is said.
 const DEFAULT_LEASE: &str = "plndr-cp-lock";
+
+/// Where kubeadm's API servers listen.
+const API_SERVER_PORT: u16 = 6443;
+
+/// pintle's own defaults.
+pub(crate) const ADMIN: &str = "/etc/kubernetes/admin.conf";
+const SUPER_ADMIN: &str = "/etc/kubernetes/super-admin.conf";
 
 /// What came of the variables.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -37,8 +44,7 @@ pub(crate) fn translate(environment: &BTreeMap<String, String>) -> Translation {
     for (name, value) in set {
         let newer = meaning(name).and_then(|variable| variable.newer).filter(|newer| is_set(newer));
         if let Some(newer) = newer {
-            // An address ends with its port.
-            if !environment[newer].trim_end_matches('/').ends_with(value.as_str()) {
+            if environment[newer] != *value {
                 translation.warn(name, &format!("{newer} is set, too, and counts"));
             }
             continue;
@@ -51,7 +57,7 @@ pub(crate) fn translate(environment: &BTreeMap<String, String>) -> Translation {
             None => {}
         }
     }
-    translation.require_what_pintle_does(environment);
+    translation.look_at_the_whole(environment);
     if !is_set("vip_leasename") {
         translation.set("vip_leasename", "election.lease", DEFAULT_LEASE.to_owned());
     }
@@ -66,8 +72,16 @@ fn is_kube_vips(name: &str) -> bool {
 }
 
 /// As Go's `strconv.ParseBool` reads it.
+fn boolean(value: &str) -> Option<bool> {
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
 fn is_true(value: &str) -> bool {
-    matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
+    boolean(value) == Some(true)
 }
 
 // === impl Translation ===
@@ -77,21 +91,8 @@ impl Translation {
         match meaning {
             Meaning::Setting(key) => self.set(name, key, value.to_owned()),
             Meaning::Seconds(key) => self.set(name, key, format!("{value}s")),
-            Meaning::ApiServerPort => {
-                self.set(name, "apiserver.address", format!("127.0.0.1:{value}"));
-            }
-            Meaning::ApiServerAddress => {
-                let address = value.trim_start_matches("https://").trim_end_matches('/');
-                match local_address(address) {
-                    Some(address) => self.set(name, "apiserver.address", address),
-                    None => self
-                        .warn(name, "pintle asks the API server of its own host, 127.0.0.1:6443"),
-                }
-            }
-            Meaning::MetricsAddress => {
-                let address =
-                    if value.starts_with(':') { format!("[::]{value}") } else { value.to_owned() };
-                self.set(name, "telemetry.metricsAddress", address);
+            Meaning::LogLevel if value.parse::<i32>().is_err() => {
+                self.refusals.push(format!("{name}: {value:?} is no number"));
             }
             Meaning::LogLevel => self.set(name, "telemetry.log", log_level(value).to_owned()),
             Meaning::PrefixLength => {
@@ -105,7 +106,12 @@ impl Translation {
                     );
                 }
             }
-            Meaning::Switch => {}
+            Meaning::Switch | Meaning::InsteadIfOn(_) | Meaning::RefusedIfOn(_)
+                if boolean(value).is_none() =>
+            {
+                self.refusals.push(format!("{name}: {value:?} is neither true nor false"));
+            }
+            Meaning::Whole(_) | Meaning::Switch => {}
             Meaning::Instead(advice) => self.warn(name, advice),
             Meaning::InsteadIfOn(advice) => {
                 if is_true(value) {
@@ -120,10 +126,13 @@ impl Translation {
         }
     }
 
-    /// What kube-vip does only when it is told to, and pintle always.
-    fn require_what_pintle_does(&mut self, environment: &BTreeMap<String, String>) {
-        let is_on = |name: &str| environment.get(name).is_some_and(|value| is_true(value));
-        if environment.get("vip_leaderelection").is_some_and(|value| !is_true(value)) {
+    /// What needs more than one variable, and what kube-vip does only when it is told to and pintle always.
+    fn look_at_the_whole(&mut self, environment: &BTreeMap<String, String>) {
+        let value = |name: &str| {
+            environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        };
+        let is_on = |name: &str| value(name).is_some_and(is_true);
+        if value("vip_leaderelection").is_some_and(|value| !is_true(value)) {
             self.warn("vip_leaderelection", "pintle always elects one holder: leave it out");
         }
         if !is_on("cp_enable") {
@@ -137,6 +146,45 @@ impl Translation {
                 "vip_arp is not true: pintle announces by ARP and neighbour discovery; for BGP and routing tables keep kube-vip"
                     .to_owned(),
             );
+        }
+        let port = value("port").unwrap_or("6443");
+        if let Some(other) = value("lb_port").filter(|other| is_on("lb_enable") && *other != port) {
+            self.warn(
+                "lb_port",
+                &format!("clients of VIP:{other} find nobody, they have to ask VIP:{port}"),
+            );
+        }
+        self.look_at_the_api_server(value("kubernetes_addr"), value("port"));
+        if let Some(address) = value("prometheus_server") {
+            let has_ipv6 = value("address").is_some_and(|address| address.contains(':'));
+            let everywhere = if has_ipv6 { "[::]" } else { "0.0.0.0" };
+            let host = if address.starts_with(':') { everywhere } else { "" };
+            self.set("prometheus_server", "telemetry.metricsAddress", format!("{host}{address}"));
+        }
+        if let Some(file) = value("k8s_config_file").filter(|file| *file != ADMIN) {
+            // kube-vip, too, goes on to admin.conf when the file is not there.
+            let chain = format!("{file},{ADMIN},{SUPER_ADMIN}");
+            self.set("k8s_config_file", "apiserver.kubeconfigs", chain);
+        }
+    }
+
+    fn look_at_the_api_server(&mut self, address: Option<&str>, port: Option<&str>) {
+        let given =
+            address.map(|address| address.trim_start_matches("https://").trim_end_matches('/'));
+        if let Some(local) = given.and_then(local_address) {
+            if port.is_some_and(|port| !local.ends_with(&format!(":{port}"))) {
+                self.warn("port", "kubernetes_addr is set, too, and counts");
+            }
+            return self.set("kubernetes_addr", "apiserver.address", local);
+        }
+        if given.is_some() {
+            self.warn(
+                "kubernetes_addr",
+                "pintle asks the API server of its own host, at 127.0.0.1",
+            );
+        }
+        if let Some(port) = port {
+            self.set("port", "apiserver.address", format!("127.0.0.1:{port}"));
         }
     }
 
@@ -154,11 +202,13 @@ impl Translation {
     }
 }
 
-/// The local API server's address: as it is, or behind the names that kube-vip's manifests give to
-/// 127.0.0.1 by `hostAliases`. `None` for a name that would have to be looked up.
+/// The local API server's address: a loopback one, or behind the names that kube-vip's manifests give to
+/// 127.0.0.1 by `hostAliases`. `None` for any other, which is not this host's or would have to be looked up.
 fn local_address(address: &str) -> Option<String> {
-    if address.parse::<SocketAddr>().is_ok() {
-        return Some(address.to_owned());
+    let socket = address.parse::<SocketAddr>().ok();
+    let plain = || address.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, API_SERVER_PORT));
+    if let Some(socket) = socket.or_else(plain) {
+        return socket.ip().is_loopback().then(|| socket.to_string());
     }
     let (host, port) = address.rsplit_once(':').unwrap_or((address, "6443"));
     matches!(host, "kubernetes" | "localhost").then(|| format!("127.0.0.1:{port}"))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pintle_core::config::Config;
 
 use crate::exit::{Exit, Failure};
-use crate::kube_vip::{flags, translate};
+use crate::kube_vip::{Flags, flags, translate};
 use crate::{Environment, load, refused};
 
 /// The configuration, and what to warn of once there is a log.
@@ -17,7 +17,7 @@ pub(crate) fn configuration(
     arguments: &[String],
     environment: Environment,
 ) -> Result<(Config, Vec<String>), Failure> {
-    let (mut variables, mut warnings) = flags(arguments);
+    let Flags { mut variables, mut warnings, mut refusals } = flags(arguments);
     let set =
         environment.iter().map(|(name, value)| (name.to_string_lossy(), value.to_string_lossy()));
     let set: BTreeMap<String, String> = set
@@ -26,14 +26,15 @@ pub(crate) fn configuration(
         .collect();
     variables.extend(set);
     let translation = translate(&variables);
-    if !translation.refusals.is_empty() {
-        let lines = translation.refusals.join("\n");
-        return Err(Failure::new(
-            Exit::BadConfig,
-            format!("pintle: kube-vip's settings are refused\n{lines}"),
-        ));
-    }
+    refusals.extend(translation.refusals);
     warnings.extend(translation.warnings);
     let config = load(None, environment, translation.arguments);
-    Ok((config.map_err(|mistakes| refused(&mistakes))?, warnings))
+    if refusals.is_empty() {
+        return Ok((config.map_err(|mistakes| refused(&mistakes))?, warnings));
+    }
+    let mut message = format!("pintle: kube-vip's settings are refused\n{}", refusals.join("\n"));
+    if let Err(mistakes) = config {
+        message = format!("{message}\n{mistakes}");
+    }
+    Err(Failure::new(Exit::BadConfig, message))
 }

@@ -3,76 +3,116 @@
 
 use std::collections::BTreeMap;
 
-/// The flags that are variables by another name: those of a control plane by ARP, and those that switch something
-/// else on.
-const FLAGS: &[(&str, &str)] = &[
-    ("address", "address"),
-    ("allowInterfaceNotUp", "vip_allow_interface_not_up"),
-    ("annotations", "annotation"),
-    ("arp", "vip_arp"),
-    ("autodetectcp", "cp_detect"),
-    ("bgp", "bgp_enable"),
-    ("cidr", "vip_cidr"),
-    ("controlplane", "cp_enable"),
-    ("ddns", "vip_ddns"),
-    ("dnsMode", "dns_mode"),
-    ("enableLoadBalancer", "lb_enable"),
-    ("enableNodeLabeling", "enable_node_labeling"),
-    ("healthCheckPort", "health_check_port"),
-    ("interface", "vip_interface"),
-    ("k8sConfigPath", "k8s_config_file"),
-    ("lbForwardingMethod", "lb_fwdmethod"),
-    ("lbPort", "lb_port"),
-    ("leaderElection", "vip_leaderelection"),
-    ("leaseDuration", "vip_leaseduration"),
-    ("leaseName", "vip_leasename"),
-    ("leaseRenewDuration", "vip_renewdeadline"),
-    ("leaseRetry", "vip_retryperiod"),
-    ("log", "vip_loglevel"),
-    ("loseLeadership", "vip_loseleadership"),
-    ("namespace", "cp_namespace"),
-    ("nodeName", "vip_nodename"),
-    ("peerPass", "bgp_peerpass"),
-    ("port", "port"),
-    ("preserveVipOnLeadershipLoss", "vip_preserve_on_leadership_loss"),
-    ("prometheusHTTPServer", "prometheus_server"),
-    ("serviceInterface", "vip_servicesinterface"),
-    ("services", "svc_enable"),
-    ("servicesElection", "svc_election"),
-    ("table", "vip_routingtable"),
-    ("vip", "vip_address"),
-    ("vipSubnet", "vip_subnet"),
-    ("wireguard", "vip_wireguard"),
-    ("zebra", "zebra_enable"),
+use Takes::{AValue, Nothing};
+
+/// As pflag has it: what is true or false takes a value only after `=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    AValue,
+    Nothing,
+}
+
+/// The flags that are variables by another name: those of a control plane by ARP, and those that switch
+/// something else on.
+const FLAGS: &[(&str, &str, Takes)] = &[
+    ("address", "address", AValue),
+    ("allowInterfaceNotUp", "vip_allow_interface_not_up", Nothing),
+    ("annotations", "annotation", AValue),
+    ("arp", "vip_arp", Nothing),
+    ("autodetectcp", "cp_detect", Nothing),
+    ("bgp", "bgp_enable", Nothing),
+    ("cidr", "vip_cidr", AValue),
+    ("controlplane", "cp_enable", Nothing),
+    ("ddns", "vip_ddns", Nothing),
+    ("dnsMode", "dns_mode", AValue),
+    ("enableLoadBalancer", "lb_enable", Nothing),
+    ("enableNodeLabeling", "enable_node_labeling", Nothing),
+    ("healthCheckPort", "health_check_port", AValue),
+    ("interface", "vip_interface", AValue),
+    ("lbForwardingMethod", "lb_fwdmethod", AValue),
+    ("lbPort", "lb_port", AValue),
+    ("leaderElection", "vip_leaderelection", Nothing),
+    ("leaseDuration", "vip_leaseduration", AValue),
+    ("leaseName", "vip_leasename", AValue),
+    ("leaseRenewDuration", "vip_renewdeadline", AValue),
+    ("leaseRetry", "vip_retryperiod", AValue),
+    ("log", "vip_loglevel", AValue),
+    ("loseLeadership", "vip_loseleadership", Nothing),
+    ("namespace", "cp_namespace", AValue),
+    ("nodeName", "vip_nodename", AValue),
+    ("peerPass", "bgp_peerpass", AValue),
+    ("port", "port", AValue),
+    ("preserveVipOnLeadershipLoss", "vip_preserve_on_leadership_loss", Nothing),
+    ("prometheusHTTPServer", "prometheus_server", AValue),
+    ("serviceInterface", "vip_servicesinterface", AValue),
+    ("services", "svc_enable", Nothing),
+    ("servicesElection", "svc_election", Nothing),
+    ("table", "vip_routingtable", Nothing),
+    ("vip", "vip_address", AValue),
+    ("vipSubnet", "vip_subnet", AValue),
+    ("wireguard", "vip_wireguard", Nothing),
+    ("zebra", "zebra_enable", Nothing),
 ];
 
-/// pintle finds out by itself what this one says.
-const NEEDLESS: &[&str] = &["inCluster"];
+/// Its short forms.
+const SHORT: &[(&str, &str)] = &[("c", "configMap"), ("n", "namespace")];
 
-/// The variables that these arguments stand for, and a warning for each that stands for none.
-pub(crate) fn flags(arguments: &[String]) -> (BTreeMap<String, String>, Vec<String>) {
-    let (mut variables, mut warnings) = (BTreeMap::new(), Vec::new());
+/// What came of the arguments.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flags {
+    /// The variables that they stand for.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// What has no effect: one line each.
+    pub(crate) warnings: Vec<String>,
+    /// What pintle would have to pretend: one line each.
+    pub(crate) refusals: Vec<String>,
+}
+
+/// Takes kube-vip's arguments apart.
+pub(crate) fn flags(arguments: &[String]) -> Flags {
+    let mut flags = Flags::default();
     let mut rest = arguments.iter().peekable();
     while let Some(argument) = rest.next() {
-        let Some(flag) = argument.strip_prefix("--").filter(|flag| !flag.is_empty()) else {
-            warnings.push(format!("the argument {argument:?} has no effect: leave it out"));
+        let Some((name, mut value)) = split(argument) else {
+            flags.warnings.push(format!("the argument {argument:?} has no effect: leave it out"));
             continue;
         };
-        let (name, value) = match flag.split_once('=') {
-            Some((name, value)) => (name, value.to_owned()),
-            None => (
-                flag,
-                rest.next_if(|next| !next.starts_with("--"))
-                    .cloned()
-                    .unwrap_or_else(|| "true".to_owned()),
+        let known = FLAGS.iter().find(|(known, ..)| *known == name);
+        let takes = known.map_or(AValue, |(_, _, takes)| *takes);
+        if value.is_none() && takes == AValue {
+            value = rest.next_if(|next| !next.starts_with('-')).cloned();
+        }
+        let value = value.unwrap_or_else(|| "true".to_owned());
+        match (known, name) {
+            (Some((_, variable, _)), _) => {
+                flags.variables.insert((*variable).to_owned(), value);
+            }
+            // pintle finds that out by itself.
+            (None, "inCluster") => {}
+            (None, "leaderElectionType") if value == "kubernetes" => {}
+            (None, "leaderElectionType") => flags.refusals.push(format!(
+                "--leaderElectionType={value}: pintle elects by a Lease, and kube-vips that elect otherwise would hold the VIP beside it"
+            )),
+            (None, "config-file") => flags.refusals.push(
+                "--config-file: pintle does not read it, and the Lease may be named in it: set the variables".to_owned(),
             ),
-        };
-        if let Some((_, variable)) = FLAGS.iter().find(|(known, _)| *known == name) {
-            variables.insert((*variable).to_owned(), value);
-        } else if !NEEDLESS.contains(&name) {
-            warnings
-                .push(format!("--{name} has no effect: set the variable instead, or leave it out"));
+            (None, _) => flags.warnings.push(format!(
+                "--{name} has no effect: set the variable instead, or leave it out"
+            )),
         }
     }
-    (variables, warnings)
+    flags
+}
+
+/// The long name of a flag, and the value after its `=`.
+fn split(argument: &str) -> Option<(&str, Option<String>)> {
+    let (flag, value) = match argument.split_once('=') {
+        Some((flag, value)) => (flag, Some(value.to_owned())),
+        None => (argument, None),
+    };
+    if let Some(name) = flag.strip_prefix("--") {
+        return (!name.is_empty()).then_some((name, value));
+    }
+    let short = flag.strip_prefix('-')?;
+    SHORT.iter().find(|(known, _)| *known == short).map(|(_, name)| (*name, value))
 }

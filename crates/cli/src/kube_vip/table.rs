@@ -8,17 +8,13 @@ pub(super) enum Meaning {
     Setting(&'static str),
     /// The value of this key, in seconds.
     Seconds(&'static str),
-    /// The port that the local API server listens on; clients use it on the VIP.
-    ApiServerPort,
-    /// Where the local API server is asked, perhaps as a URL.
-    ApiServerAddress,
-    /// Where metrics are served; `:2112` is every address.
-    MetricsAddress,
     /// A number.
     LogLevel,
     /// The VIP's prefix length, one for each family.
     PrefixLength,
-    /// Looked at with the others, as a whole.
+    /// Looked at together with others: what it is.
+    Whole(&'static str),
+    /// True or false, looked at together with others.
     Switch,
     /// No effect: what to do instead.
     Instead(&'static str),
@@ -111,7 +107,7 @@ pub(super) static VARIABLES: &[Variable] = &[
     ),
     old("vip_address", "address", Meaning::Setting("vips")),
     of("address", Meaning::Setting("vips")),
-    old("port", "kubernetes_addr", Meaning::ApiServerPort),
+    of("port", Meaning::Whole("the port of `apiserver.address` (127.0.0.1), and so of the VIP")),
     of("annotation", OF_BGP),
     of("vip_ddns", Meaning::RefusedIfOn("pintle has no DHCP: set address to a fixed address")),
     of("vip_nodename", Meaning::Setting("node")),
@@ -172,7 +168,12 @@ pub(super) static VARIABLES: &[Variable] = &[
             "set kubernetes_addr where the API server does not listen on 127.0.0.1:6443",
         ),
     ),
-    of("kubernetes_addr", Meaning::ApiServerAddress),
+    of(
+        "kubernetes_addr",
+        Meaning::Whole(
+            "`apiserver.address`, where it is a loopback address or a name of 127.0.0.1",
+        ),
+    ),
     of(
         "control_plane_health_check_address",
         Meaning::Instead(
@@ -228,8 +229,11 @@ pub(super) static VARIABLES: &[Variable] = &[
         "enable_node_labeling",
         Meaning::InsteadIfOn("`kubectl get lease` says who holds the VIP; pintle labels no node"),
     ),
-    of("prometheus_server", Meaning::MetricsAddress),
-    of("k8s_config_file", Meaning::Setting("apiserver.kubeconfigs")),
+    of(
+        "prometheus_server",
+        Meaning::Whole("`telemetry.metricsAddress`; `:2112` is every address of the VIP's family"),
+    ),
+    of("k8s_config_file", Meaning::Whole("`apiserver.kubeconfigs`, before pintle's own defaults")),
     of("dns_mode", Meaning::Instead("pintle resolves no names: set address to addresses")),
     of("dhcp_mode", Meaning::Instead("pintle has no DHCP: leave it out")),
     of("dhcp_backoff_attempts", Meaning::Instead("pintle has no DHCP: leave it out")),

@@ -58,7 +58,7 @@ fn a_manifest_of_today_is_settings_and_one_warning() {
         ("election.retryPeriod", "1s"),
         ("interface", "eth0"),
         ("node", "cp-1"),
-        ("telemetry.metricsAddress", "[::]:2112"),
+        ("telemetry.metricsAddress", "0.0.0.0:2112"),
         ("vips", "172.30.0.10"),
     ];
     assert_eq!(settings(&translation), BTreeMap::from(expected));
@@ -102,7 +102,7 @@ fn everything_that_is_set_is_a_setting_a_word_or_a_switch_that_is_off() {
         if let Some(newer) = variable.newer {
             environment.remove(newer);
         }
-        environment.insert(variable.name.to_owned(), "7".to_owned());
+        environment.insert(variable.name.to_owned(), "1".to_owned());
         let translation = translate(&environment);
         let told = translation
             .warnings
@@ -180,8 +180,9 @@ fn what_pintle_always_does_cannot_be_switched_off_in_silence() {
 fn a_name_that_would_have_to_be_looked_up_is_not_the_local_api_server() {
     let mut environment = environment(TODAY);
     environment.insert("kubernetes_addr".to_owned(), "https://api.example.org:6443".to_owned());
+    environment.insert("port".to_owned(), "7443".to_owned());
     let translation = translate(&environment);
-    assert!(!settings(&translation).contains_key("apiserver.address"));
+    assert_eq!(settings(&translation)["apiserver.address"], "127.0.0.1:7443");
     assert!(
         translation.warnings.iter().any(|line| line.starts_with("kubernetes_addr has no effect"))
     );
@@ -189,19 +190,49 @@ fn a_name_that_would_have_to_be_looked_up_is_not_the_local_api_server() {
 
 #[test]
 fn flags_are_variables_by_another_name() {
-    let words =
-        "--controlplane --arp --interface eth0 --address=172.30.0.10 --inCluster --foo=7 stray";
+    let words = "--controlplane -n other --arp --interface eth0 --address=172.30.0.10 --inCluster=true --foo=7 stray";
     let arguments: Vec<String> = words.split(' ').map(str::to_owned).collect();
-    let (variables, warnings) = flags(&arguments);
+    let Flags { variables, warnings, refusals } = flags(&arguments);
     let expected = [
         ("address", "172.30.0.10"),
         ("cp_enable", "true"),
+        ("cp_namespace", "other"),
         ("vip_arp", "true"),
         ("vip_interface", "eth0"),
     ];
-    assert_eq!(variables, environment(&expected));
+    assert_eq!((variables, refusals), (environment(&expected), vec![]));
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].starts_with("--foo has no effect") && warnings[1].contains("stray"));
+}
+
+/// Whoever elects otherwise, or by a Lease that pintle does not know of, would be a second holder.
+#[test]
+fn what_could_make_a_second_holder_is_refused() {
+    for words in [
+        &["--leaderElectionType", "etcd"][..],
+        &["--leaderElectionType=etcd"],
+        &["--config-file", "/x"],
+    ] {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        assert_eq!(flags(&words).refusals.len(), 1, "{words:?}");
+    }
+    let kubernetes = ["--leaderElectionType".to_owned(), "kubernetes".to_owned()];
+    assert_eq!(flags(&kubernetes), Flags::default());
+}
+
+#[test]
+fn what_is_neither_true_nor_false_is_refused() {
+    for (name, value) in [
+        ("svc_enable", "yes"),
+        ("bgp_enable", "maybe"),
+        ("vip_skipdad", "-"),
+        ("vip_loglevel", "abc"),
+    ] {
+        let mut environment = environment(TODAY);
+        environment.insert(name.to_owned(), value.to_owned());
+        let refusals = translate(&environment).refusals;
+        assert!(refusals.len() == 1 && refusals[0].starts_with(name), "{refusals:?}");
+    }
 }
 
 proptest::proptest! {
@@ -219,15 +250,7 @@ fn described(meaning: Meaning) -> String {
     match meaning {
         Meaning::Setting(key) => format!("`{key}`"),
         Meaning::Seconds(key) => format!("`{key}`, in seconds"),
-        Meaning::ApiServerPort => {
-            "the port of `apiserver.address` (127.0.0.1), and so of the VIP".to_owned()
-        }
-        Meaning::ApiServerAddress => {
-            "`apiserver.address`, where it is an address or a name of 127.0.0.1".to_owned()
-        }
-        Meaning::MetricsAddress => {
-            "`telemetry.metricsAddress`; `:2112` is every address".to_owned()
-        }
+        Meaning::Whole(text) => text.to_owned(),
         Meaning::LogLevel => "`telemetry.log`: `info` or `debug`".to_owned(),
         Meaning::PrefixLength => "32 and 128 are what pintle does; otherwise a warning".to_owned(),
         Meaning::Switch => {
