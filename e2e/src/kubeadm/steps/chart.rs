@@ -6,7 +6,9 @@ use serde_json::Value;
 use crate::bed::{Bed, HOSTS};
 use crate::kubeadm::bench::{Bench, TAKE_OVER_LIMIT, wait};
 use crate::kubeadm::cluster::Cluster;
-use crate::kubeadm::look::{SOON, all_is_well, is_ready, lease_names_the_holder, nodes_are_ready};
+use crate::kubeadm::look::{
+    SOON, all_is_well, is_ready, lease_names_the_holder, nodes_are_ready, pod_is_ready,
+};
 
 /// The selector of what the chart made.
 pub(super) const INSTANCE: &str = "-l=app.kubernetes.io/instance=pintle";
@@ -77,16 +79,26 @@ pub(super) fn uninstall(bench: &mut Bench) -> Result<()> {
             running.map(drop).context("it does not run")
         })?;
     }
-    // Uninstalled at once, the pods would lose their role before they end, and could not hand over.
-    let daemonset = ["delete", "daemonset", "-n", "kube-system", "pintle"];
+    // Uninstalled at once, the pods would lose their role before they end, and could not hand over; ended
+    // at once, one of them would take the VIP over for the moment that it still has.
+    let orphan = ["delete", "daemonset", "-n", "kube-system", "pintle", "--cascade=orphan"];
+    bench.cluster.kubectl(0, &orphan)?;
+    let holder = bench.holder()?;
+    for host in Bed::others(holder).chain([holder]) {
+        let node = format!("--field-selector=spec.nodeName={}", Bed::hostname(host));
+        let seen = bench.watched(|bench| {
+            let pod = ["delete", "pod", "-n", "kube-system", INSTANCE, &node];
+            bench.cluster.kubectl_local(host, &pod)?;
+            runs_from_static_pod(&bench.cluster, host)
+        })?;
+        let what = format!("the chart's pod of {} deleted", Bed::hostname(host));
+        bench.judge(&what, host == holder, &seen)?;
+    }
     let seen = bench.watched(|bench| {
-        bench.cluster.kubectl_local(0, &daemonset)?;
-        all_is_well(bench)?;
-        helm(bench, &["uninstall", "pintle", "--wait", "--timeout=2m"])
+        helm(bench, &["uninstall", "pintle", "--wait", "--timeout=2m"])?;
+        all_is_well(bench)
     })?;
-    bench.note("DaemonSet deleted, helm uninstall, with the static pods in place", &seen);
-    ensure!(seen.moves <= HOSTS, "{seen}");
-    seen.gap_within(TAKE_OVER_LIMIT)?;
+    bench.judge("helm uninstall, with the static pods in place", false, &seen)?;
     let namespaced = bench.cluster.kubectl(0, &["get", KINDS, "-A", INSTANCE, "-o", "name"])?;
     let wide = bench.cluster.kubectl(0, &["get", CLUSTER_KINDS, INSTANCE, "-o", "name"])?;
     ensure!(namespaced.is_empty() && wide.is_empty(), "helm left {namespaced}{wide}");
@@ -122,6 +134,17 @@ fn runs_from_chart(cluster: &Cluster, host: usize) -> Result<()> {
         Ok(())
     };
     wait(SOON, "the chart's pod runs", look).map(drop)
+}
+
+/// One pintle on the host, and it is the static pod's, and Ready.
+fn runs_from_static_pod(cluster: &Cluster, host: usize) -> Result<()> {
+    let look = || {
+        let pids = cluster.host(host).run(&["pgrep", "-x", "pintle"])?;
+        ensure!(pids.lines().count() == 1, "several run: {pids}");
+        Ok(())
+    };
+    wait(SOON, "the static pod alone runs", look)?;
+    pod_is_ready(cluster, host)
 }
 
 fn rolled_out(cluster: &Cluster) -> Result<()> {
