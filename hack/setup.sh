@@ -32,7 +32,7 @@ version_of() { # NAME
 # By the Debian package that has each command. libc6-dev brings the static C library.
 install_packages() {
     local missing=()
-    lacking ip:iproute2 jq:jq cc:gcc c++:g++ flock:util-linux setpriv:util-linux unshare:util-linux \
+    lacking ip:iproute2 nft:nftables jq:jq cc:gcc c++:g++ flock:util-linux setpriv:util-linux unshare:util-linux \
         gzip:gzip readelf:binutils git:git
     command -v cc >/dev/null && [[ -f $(cc -print-file-name=libc.a) ]] || missing+=(libc6-dev)
     ((${#missing[@]} == 0)) || apt_install "${missing[@]}"

@@ -23,6 +23,8 @@ pub struct Tuning {
     pub releases_on_api_loss: bool,
     /// `failureThreshold` of the probe.
     pub failure_threshold: Option<u32>,
+    /// `balancer.enabled`.
+    pub is_balanced: bool,
 }
 
 /// Where and as whom a pintle runs.
@@ -96,10 +98,12 @@ fn config_text(settings: &Settings, tuning: Tuning) -> String {
            address: 127.0.0.1:6443\n  \
            kubeconfigs: ['{kubeconfig}']\n\
          {probe}\
+         {balancer}\
          telemetry: {{address: '127.0.0.1:{TELEMETRY_PORT}', log: info, format: json}}\n",
         hostname = settings.hostname,
         vip = settings.vip,
         election = election.join(", "),
+        balancer = if tuning.is_balanced { "balancer: {enabled: true}\n" } else { "" },
         kubeconfig = settings.kubeconfig.display(),
     )
 }
@@ -195,10 +199,16 @@ mod tests {
             lease_duration_ms: Some(10_000),
             releases_on_api_loss: true,
             failure_threshold: Some(10),
+            is_balanced: true,
         };
         let text = config_text(&settings(), tuning);
         let election = "{leaseDuration: 10000ms, renewDeadline: 9800ms, onApiLoss: release}";
         assert!(text.contains(election), "{text}");
-        assert!(text.contains("\n  probe: {failureThreshold: 10}\ntelemetry:"), "{text}");
+        assert!(
+            text.contains(
+                "\n  probe: {failureThreshold: 10}\nbalancer: {enabled: true}\ntelemetry:"
+            ),
+            "{text}"
+        );
     }
 }

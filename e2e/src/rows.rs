@@ -6,7 +6,7 @@ use std::fmt;
 
 use anyhow::Result;
 
-use crate::judge::{Check, Rules};
+use crate::judge::{Check, Client, GapLimit, Rules, SILENCE_LIMIT_MS};
 use crate::pintle::Tuning;
 use crate::scene::Scene;
 
@@ -21,6 +21,7 @@ mod process;
 mod table;
 
 /// One row.
+#[derive(Clone, Copy)]
 pub struct Row {
     /// Its name on the command line.
     pub id: &'static str,
@@ -88,6 +89,30 @@ pub fn position(id: &str) -> usize {
 }
 
 // === impl Row ===
+
+impl Row {
+    /// The same row with the balancer on: there an API server's end is nobody's trouble. Everything else
+    /// has its limit as before.
+    #[must_use]
+    pub fn with_balancer(&self) -> Self {
+        let unmoved = |limit, ms| Self {
+            limit,
+            rules: Rules {
+                gap: Some(GapLimit { client: Client::Https, ms, with_etcd_leader_ms: 0.0 }),
+                connects: true,
+                stays: Some(SILENCE_LIMIT_MS),
+                ..Rules::default()
+            },
+            headline: Headline::Https,
+            ..*self
+        };
+        match self.id {
+            "api-killed" | "api-term" => unmoved("does not move; 250 ms (HTTPS)", 250.0),
+            "api-hung" => unmoved("does not move; 2.5 s (HTTPS)", 2500.0),
+            _ => *self,
+        }
+    }
+}
 
 impl fmt::Debug for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

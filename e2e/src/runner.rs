@@ -30,6 +30,7 @@ pub struct Runner {
     output: PathBuf,
     seed: u64,
     keeps: bool,
+    is_balanced: bool,
     bed: Option<Bed>,
     started: Instant,
 }
@@ -42,6 +43,7 @@ impl Runner {
     #[must_use]
     pub fn new(binary: &Path, output: &Path, seed: u64, keeps: bool) -> Self {
         Self {
+            is_balanced: false,
             binary: binary.to_owned(),
             output: output.to_owned(),
             seed,
@@ -49,6 +51,13 @@ impl Runner {
             bed: None,
             started: Instant::now(),
         }
+    }
+
+    /// The same with the balancer on.
+    #[must_use]
+    pub const fn balanced(mut self, is_balanced: bool) -> Self {
+        self.is_balanced = is_balanced;
+        self
     }
 
     /// Makes the runs of a row that are missing in `results`, which is written after each.
@@ -61,7 +70,8 @@ impl Runner {
             let seed = Random::seed_of(self.seed, row.id, number);
             // In turn down the table as well: one run of each row has both kinds.
             let leads_etcd = (rows::position(row.id) + number).is_multiple_of(2);
-            let run = Run { number, leads_etcd, seed, is_control: false };
+            let is_balanced = self.is_balanced;
+            let run = Run { number, leads_etcd, seed, is_control: false, is_balanced };
             let played = self.play(row, run)?;
             let record = RunRecord::new(row, number, seed, &played);
             tell_outcome(row, &record);
@@ -87,6 +97,7 @@ impl Runner {
             leads_etcd: false,
             seed: Random::seed_of(self.seed, row.id, usize::MAX),
             is_control: true,
+            is_balanced: self.is_balanced,
         };
         let played = self.play(row, run)?;
         let bites = played.failures.iter().any(|failure| failure.check == control.bites);

@@ -14,6 +14,7 @@ use crate::address_watch::AddressWatch;
 use crate::bed::{Bed, HOSTS, VIP};
 use crate::judge::evidence::Moments;
 use crate::judge::{Check, Evidence, Failure, judge};
+use crate::pintle::Tuning;
 use crate::random::Random;
 use crate::rows::{Leader, Row};
 use crate::say::millis;
@@ -38,6 +39,8 @@ pub struct Run {
     pub seed: u64,
     /// Whether it is the row's control, which the judge must fail.
     pub is_control: bool,
+    /// Whether the balancer is on.
+    pub is_balanced: bool,
 }
 
 /// What became of a run.
@@ -81,7 +84,8 @@ pub struct Scene<'a> {
 /// # Errors
 /// When the run could not be made: that says nothing of the product.
 pub fn play(bed: &mut Bed, row: &Row, run: Run) -> Result<Played> {
-    let tuning = if run.is_control { row.control.tuning } else { Default::default() };
+    let tuning = if run.is_control { row.control.tuning } else { Tuning::default() };
+    let tuning = Tuning { is_balanced: run.is_balanced, ..tuning };
     let started = Instant::now();
     let mut holder = bed.restore(tuning).context("put the bed in order")?;
     tracing::debug!(took = ?started.elapsed(), holder, "The bed is in order");

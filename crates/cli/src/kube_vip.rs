@@ -147,12 +147,16 @@ impl Translation {
                     .to_owned(),
             );
         }
-        let port = value("port").unwrap_or("6443");
-        if let Some(other) = value("lb_port").filter(|other| is_on("lb_enable") && *other != port) {
-            self.warn(
-                "lb_port",
-                &format!("clients of VIP:{other} find nobody, they have to ask VIP:{port}"),
-            );
+        if let Some(word) = value("lb_enable").filter(|word| boolean(word).is_none()) {
+            self.refusals.push(format!("lb_enable: {word:?} is neither true nor false"));
+        }
+        if is_on("lb_enable") {
+            self.set("lb_enable", "balancer.enabled", "true".to_owned());
+            if let Some(port) = value("lb_port") {
+                self.set("lb_port", "balancer.port", port.to_owned());
+            }
+        } else if value("lb_port").is_some() {
+            self.warn("lb_port", "lb_enable is not true: leave it out");
         }
         self.look_at_the_api_server(value("kubernetes_addr"), value("port"));
         if let Some(address) = value("prometheus_server") {

@@ -15,7 +15,10 @@ pub(crate) fn run(config: Config, warnings: &[String]) -> Result<Exit, Failure> 
         Ok(()) => Ok(Exit::Success),
         Err(error) => {
             let exit = match &error {
-                RunError::Net(_) | RunError::Listen(_) => Exit::Unavailable,
+                RunError::Net(_)
+                | RunError::Listen(_)
+                | RunError::Balancer(_)
+                | RunError::Redirect(_) => Exit::Unavailable,
                 RunError::Internal(_) => Exit::Internal,
             };
             Err(Failure::new(exit, format!("pintle: {:#}", anyhow::Error::from(error))))

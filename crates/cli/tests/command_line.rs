@@ -43,7 +43,7 @@ election:
   leaseDuration: 2s
   priority: 9
 role: proxy
-balancer: {enabled: true}
+balancer: {port: 0}
 ";
     std::fs::write(&path, file).unwrap();
     let path = path.to_str().unwrap();
@@ -57,7 +57,7 @@ FILE:5:8: vips: \"127.0.0.1\" is a loopback address, which no client reaches; pi
 FILE:7:18: election.leaseDuration: leaseDuration 2s must be at least 100ms longer than renewDeadline 2300ms (the default); set election.leaseDuration to 2400ms or more, or election.renewDeadline to 1900ms or less
 FILE:8:13: election.priority: \"9\" is out of range, want -4 to 4
 FILE:9:7: role: the proxy on workers comes with a later version of pintle; remove it
-FILE:10:21: balancer.enabled: the balancer comes with a later version of pintle; remove it
+FILE:10:18: balancer.port: \"0\" is out of range, want 1 to 65535
 flag --set announce.refresh: announce.refresh: \"1\" has no unit; write 1ms or 1s
 ";
     assert_eq!(said, expected.replace("FILE", path));

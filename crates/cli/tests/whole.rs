@@ -7,6 +7,7 @@
 
 mod whole {
     mod api_loss;
+    mod balancer;
     mod bed;
     mod conflict;
     mod credentials;

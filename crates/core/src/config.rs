@@ -52,6 +52,8 @@ pub struct Config {
     pub apiserver: ApiServer,
     /// Announcements.
     pub announce: Announce,
+    /// Connections are spread over every API server; `None` where they go to the holder's own.
+    pub balancer: Option<Balancer>,
     /// Logs, metrics, status.
     pub telemetry: Telemetry,
 }
@@ -119,6 +121,45 @@ pub struct Announce {
     pub burst: Vec<Duration>,
     /// And for ever after.
     pub refresh: Duration,
+}
+
+/// The balancer in front of the API servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Balancer {
+    /// The port that clients use on the VIP.
+    pub port: u16,
+    /// Where it listens where that port is an API server's own.
+    pub listen: Listen,
+    /// Which API server gets a connection.
+    pub algorithm: Algorithm,
+    /// How many connections at once; two descriptors each.
+    pub max_connections: usize,
+    /// API servers beside those that are discovered.
+    pub backends: Vec<SocketAddr>,
+    /// Sessions a second that are moved to a backend that has fewer; 0 is never.
+    pub shed_rate: usize,
+    /// A backend with no more sessions keeps them.
+    pub shed_floor: usize,
+}
+
+/// Where the balancer listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// This port of every VIP.
+    Port(u16),
+    /// One address.
+    Address(SocketAddr),
+}
+
+/// Which API server gets a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// The one with the fewest.
+    LeastConnections,
+    /// Each in turn.
+    RoundRobin,
+    /// By the client's address: always the same while it is up.
+    SourceHash,
 }
 
 /// Logs, metrics, status.

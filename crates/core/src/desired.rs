@@ -1,6 +1,10 @@
 //! Desired state: the latest wins, and an applier that missed one has missed nothing.
 
+use std::collections::BTreeMap;
+
+use crate::backend::BackendState;
 use crate::command::Reason;
+use crate::server::ServerId;
 use crate::time::Instant;
 
 /// Everything that appliers follow.
@@ -10,6 +14,8 @@ pub struct Desired {
     pub vips: VipDesire,
     /// For the probes of the other API servers.
     pub probe_pace: ProbePace,
+    /// For the balancer; empty without one.
+    pub backends: BTreeMap<ServerId, BackendState>,
     /// For `/status` and the metrics.
     pub status: Status,
 }
@@ -53,7 +59,7 @@ pub enum Claim {
 pub enum ProbePace {
     /// Every 2 s.
     Relaxed,
-    /// Every `period`: the local API server is suspect.
+    /// Every `period`: the local API server is suspect, or the balancer uses all of them.
     Brisk,
 }
 

@@ -14,6 +14,7 @@
 #![deny(missing_docs)]
 #![deny(clippy::wildcard_enum_match_arm)]
 
+pub mod backend;
 pub mod command;
 pub mod config;
 pub mod desired;
@@ -28,6 +29,7 @@ pub mod server;
 pub mod time;
 pub mod vip;
 
+pub use backend::{Backend, BackendState, Backends};
 pub use command::{Command, LeaseWrite, Notice, WriteKind};
 pub use desired::{Claim, Desired, ProbePace, Role, Status, VipDesire};
 pub use event::{Event, LeaseAnswer, LeaseFailure};

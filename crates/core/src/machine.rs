@@ -27,9 +27,10 @@ mod timeout;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::backend::Backends;
 use crate::command::{Command, Direction, Notice, Reason, Transition};
 use crate::config::{ApiLoss, Config, Probe};
 use crate::desired::{Desired, ProbePace, Role, Status, VipDesire};
@@ -73,6 +74,8 @@ pub struct Settings {
     pub spread: Duration,
     /// Thresholds of the probe.
     pub probe: Probe,
+    /// Connections go to every API server, wherever the VIP is.
+    pub is_balanced: bool,
 }
 
 impl Settings {
@@ -88,6 +91,7 @@ impl Settings {
             on_api_loss: config.election.on_api_loss,
             spread: spread(config.election.priority, &config.node),
             probe: config.apiserver.probe.clone(),
+            is_balanced: config.balancer.is_some(),
         }
     }
 }
@@ -114,6 +118,7 @@ pub struct Machine {
     servers: Servers,
     attempts: Attempts,
     health: Health,
+    backends: Backends,
     carrier: bool,
     presence: Presence,
     /// This host's hardware address on the link, once bound.
@@ -142,6 +147,7 @@ impl Machine {
     #[must_use]
     pub fn new(settings: Settings, now: Instant) -> Self {
         let health = Health::new(&settings.probe);
+        let backends = Backends::new(settings.probe.success_threshold);
         Self {
             settings,
             phase: Phase::Starting,
@@ -151,6 +157,7 @@ impl Machine {
             servers: Servers::new(),
             attempts: Attempts::default(),
             health,
+            backends,
             carrier: false,
             presence: Presence::Unknown,
             mac: None,
@@ -182,10 +189,12 @@ impl Machine {
             Event::ServersLearnt(others) => {
                 self.servers.learn(&others);
                 self.health.retain(&others);
+                self.backends.learn(&others);
             }
             Event::Probed { server, outcome } => {
                 self.health.observe(server, &outcome, now);
-                if self.health.fitness() == Fitness::Fit {
+                self.backends.observe(server, &outcome);
+                if self.fitness() == Fitness::Fit {
                     // A term that began unfit was spared for that trouble, not for the next.
                     self.demote_not_before = self.demote_not_before.min(now);
                 }
@@ -221,10 +230,15 @@ impl Machine {
     pub fn desired(&self) -> Desired {
         Desired {
             vips: self.vip_desire(),
-            probe_pace: if self.health.is_suspect() {
+            probe_pace: if self.settings.is_balanced || self.health.is_suspect() {
                 ProbePace::Brisk
             } else {
                 ProbePace::Relaxed
+            },
+            backends: if self.settings.is_balanced {
+                self.backends.states()
+            } else {
+                BTreeMap::new()
             },
             status: self.status(),
         }
@@ -261,12 +275,22 @@ impl Machine {
         }
     }
 
+    /// Whether this node is a good place for the VIP: its own API server is well, or with the balancer, any
+    /// (design §4.3).
+    fn fitness(&self) -> Fitness {
+        if self.settings.is_balanced && self.backends.is_any_up() {
+            Fitness::Fit
+        } else {
+            self.health.fitness()
+        }
+    }
+
     fn is_resuming(&self) -> bool {
         self.fresh
             && self.presence == Presence::Unknown
             && !self.shutdown
             && self.named() == observe::Named::Us
-            && self.health.fitness() != Fitness::Unfit
+            && self.fitness() != Fitness::Unfit
     }
 
     fn role(&self) -> Role {
@@ -287,7 +311,7 @@ impl Machine {
             since: self.since,
             reason: self.last_reason,
             bound: self.presence == Presence::Bound,
-            fit: self.health.fitness() == Fitness::Fit,
+            fit: self.fitness() == Fitness::Fit,
             carrier: self.carrier,
             occupied: self.occupied,
             watching: self.watching,

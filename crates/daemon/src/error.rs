@@ -9,6 +9,12 @@ pub enum RunError {
     /// A listener cannot be opened.
     #[error(transparent)]
     Listen(#[from] pintle_telemetry::ServeError),
+    /// The balancer cannot listen.
+    #[error(transparent)]
+    Balancer(#[from] pintle_balancer::StartError),
+    /// Connections cannot be led to the balancer.
+    #[error(transparent)]
+    Redirect(#[from] pintle_net::RedirectError),
     /// pintle itself, or what it needs of the kernel, failed.
     #[error(transparent)]
     Internal(anyhow::Error),

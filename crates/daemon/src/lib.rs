@@ -10,6 +10,7 @@ mod check;
 mod clock;
 mod control;
 mod error;
+mod front;
 mod incarnation;
 mod notice;
 mod outputs;

@@ -4,7 +4,9 @@
 //! own timers ask again.
 
 use pintle_cluster::ClusterCommand;
-use pintle_core::{Command, Desired, Event, ProbePace, Vip, VipDesire};
+use pintle_core::{
+    Backend, BackendState, Command, Desired, Event, ProbePace, Server, Vip, VipDesire,
+};
 use tokio::sync::{mpsc, watch};
 
 use crate::board::Board;
@@ -16,6 +18,9 @@ pub(crate) struct Outputs {
     pub(crate) pace: watch::Sender<ProbePace>,
     pub(crate) cluster: mpsc::Sender<ClusterCommand>,
     pub(crate) defend: mpsc::Sender<Vip>,
+    pub(crate) backends: watch::Sender<Vec<Backend>>,
+    /// The addresses of the backends.
+    pub(crate) servers: watch::Receiver<Vec<Server>>,
     pub(crate) board: Board,
 }
 
@@ -29,6 +34,7 @@ impl Outputs {
     pub(crate) fn publish(&mut self, desired: &Desired) {
         set(&self.vips, desired.vips);
         set(&self.pace, desired.probe_pace);
+        set(&self.backends, self.backends(desired));
         self.board.publish(desired);
     }
 
@@ -58,6 +64,15 @@ impl Outputs {
             }
             Command::Exit => {}
         }
+    }
+
+    fn backends(&self, desired: &Desired) -> Vec<Backend> {
+        let servers = self.servers.borrow();
+        let backends = servers.iter().map(|server| {
+            let state = desired.backends.get(&server.id).copied();
+            Backend { address: server.address, state: state.unwrap_or(BackendState::Unproven) }
+        });
+        backends.collect()
     }
 
     fn ask_cluster(&self, command: ClusterCommand) {

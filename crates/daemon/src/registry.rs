@@ -43,7 +43,7 @@ mod tests {
     #[tokio::test]
     async fn a_new_endpoint_reaches_everybody() {
         let local: SocketAddr = "127.0.0.1:6443".parse().unwrap();
-        let table = ServerTable::new(local, Vec::new());
+        let table = ServerTable::new(local, Vec::new(), Vec::new());
         let (learnt, endpoints) = watch::channel(Vec::new());
         let (_host, addresses) = watch::channel(Vec::new());
         let first = vec![Server { id: ServerId::LOCAL, address: local }];

@@ -16,7 +16,7 @@ use crate::board::{Board, list};
 use crate::clock::now;
 use crate::error::RunError;
 use crate::wiring::{self, EVENT_QUEUE, Inputs};
-use crate::{incarnation, notice, privileges, service_manager};
+use crate::{front, incarnation, notice, privileges, service_manager};
 
 /// How often a waiting process tries the lock again: quicker than kubelet starts the next pod (0.6 s).
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
@@ -81,7 +81,10 @@ async fn live(config: Config) -> Result<(), RunError> {
     let _detached = tokio::spawn(notice::certificate(config.clone(), trust.1.clone()));
     let _detached =
         tokio::spawn(service_manager::keep_informed(shown.subscribe(), heartbeat.clone(), now));
-    let inputs = Inputs { config, incarnation, metrics, published, heartbeat, events, trust };
+    let (backends, known) = watch::channel(Vec::new());
+    let _front = front::start(&config, known, &metrics)?;
+    let inputs =
+        Inputs { config, incarnation, metrics, published, heartbeat, events, backends, trust };
     let mut control = spawn_control(inputs)?;
     tokio::select! {
         ended = &mut control => return flatten(ended),

@@ -19,19 +19,22 @@ const MAX_REMEMBERED: usize = 1024;
 pub(crate) struct ServerTable {
     local: SocketAddr,
     vips: Vec<Vip>,
+    /// Those that the configuration names.
+    fixed: Vec<SocketAddr>,
     ids: BTreeMap<SocketAddr, ServerId>,
     next: u16,
 }
 
 impl ServerTable {
-    pub(crate) fn new(local: SocketAddr, vips: Vec<Vip>) -> Self {
-        Self { local, vips, ids: BTreeMap::new(), next: 1 }
+    pub(crate) const fn new(local: SocketAddr, vips: Vec<Vip>, fixed: Vec<SocketAddr>) -> Self {
+        Self { local, vips, fixed, ids: BTreeMap::new(), next: 1 }
     }
 
     /// The list to follow: the local server first.
     pub(crate) fn list(&mut self, endpoints: &[SocketAddr], host: &[IpAddr]) -> Vec<Server> {
         let mut servers = vec![Server { id: ServerId::LOCAL, address: self.local }];
-        let others = endpoints.iter().copied().filter(|endpoint| {
+        let all = self.fixed.iter().chain(endpoints).copied();
+        let others = all.filter(|endpoint| {
             let ip = endpoint.ip();
             *endpoint != self.local
                 && !host.contains(&ip)
@@ -76,6 +79,7 @@ mod tests {
         let mut table = ServerTable::new(
             "127.0.0.1:6443".parse().unwrap(),
             vec![Vip("172.30.0.10".parse().unwrap())],
+            Vec::new(),
         );
         let endpoints: Vec<SocketAddr> =
             ["172.30.0.11:6443", "172.30.0.12:6443", "172.30.0.10:6443", "172.30.0.12:6443"]
@@ -87,8 +91,20 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_s_own_come_first_and_once() {
+        let fixed: SocketAddr = "172.30.0.13:6443".parse().unwrap();
+        let local = "127.0.0.1:6443".parse().unwrap();
+        let mut table = ServerTable::new(local, Vec::new(), vec![fixed]);
+        assert_eq!(
+            addresses(&table.list(&[], &[])),
+            ["local 127.0.0.1:6443", "peer-1 172.30.0.13:6443"]
+        );
+        assert_eq!(table.list(&[fixed], &[]).len(), 2);
+    }
+
+    #[test]
     fn an_id_stays_with_its_address() {
-        let mut table = ServerTable::new("127.0.0.1:6443".parse().unwrap(), Vec::new());
+        let mut table = ServerTable::new("127.0.0.1:6443".parse().unwrap(), Vec::new(), Vec::new());
         let (one, two) = ("10.0.0.1:6443".parse().unwrap(), "10.0.0.2:6443".parse().unwrap());
         let first = table.list(&[one, two], &[]);
         table.list(&[], &[]);

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pintle_cluster::{ClusterConfig, SERVICE_ACCOUNT};
 use pintle_core::config::Config;
-use pintle_core::{ClusterCa, Event, Machine, ProbePace, Server, ServerId, Settings, VipDesire};
+use pintle_core::{
+    Backend, ClusterCa, Event, Machine, ProbePace, Server, ServerId, Settings, VipDesire,
+};
 use pintle_net::{Net, NetConfig};
 use pintle_probe::ProbeConfig;
 use pintle_telemetry::{Heartbeat, Metrics, NetTotals, Published};
@@ -40,6 +42,8 @@ pub(crate) struct Inputs {
     pub(crate) published: watch::Sender<Published>,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
+    /// To the balancer, if there is one.
+    pub(crate) backends: watch::Sender<Vec<Backend>>,
     /// Whom the credentials vouch for, from cluster to whoever verifies an API server.
     pub(crate) trust: (watch::Sender<Option<ClusterCa>>, watch::Receiver<Option<ClusterCa>>),
 }
@@ -47,7 +51,8 @@ pub(crate) struct Inputs {
 /// Runs everything until the machine has given everything back. To be called on a runtime that is
 /// this thread's own.
 pub(crate) async fn control(inputs: Inputs) -> Result<(), RunError> {
-    let Inputs { config, incarnation, metrics, published, heartbeat, events, trust } = inputs;
+    let Inputs { config, incarnation, metrics, published, heartbeat, events, backends, trust } =
+        inputs;
     let (sender, receiver) = events;
     let (vips, desired) = watch::channel(VipDesire::Undecided);
     let (pace, probe_pace) = watch::channel(ProbePace::Relaxed);
@@ -91,16 +96,21 @@ pub(crate) async fn control(inputs: Inputs) -> Result<(), RunError> {
     };
     pintle_probe::start(probe_config, targets.clone(), probe_pace, trusted, sender.clone())
         .map_err(RunError::internal)?;
-    let table = ServerTable::new(config.apiserver.address, config.vips.clone());
+    let fixed = config.balancer.as_ref().map(|balancer| balancer.backends.clone());
+    let vips_of_table = config.vips.clone();
+    let table =
+        ServerTable::new(config.apiserver.address, vips_of_table, fixed.unwrap_or_default());
     tokio::spawn(registry::follow(table, learnt, net.host_addresses(), servers, sender));
 
+    let servers_of_backends = targets.clone();
     let board = Board::new(&config, metrics.clone(), published, targets);
     board.started(net.link());
     let counters = net.metrics();
     metrics.follow_net(move || net_totals(&counters));
 
     let machine = Machine::new(Settings::new(&config, incarnation), now());
-    let outputs = Outputs { vips, pace, cluster, defend, board };
+    let outputs =
+        Outputs { vips, pace, cluster, defend, backends, servers: servers_of_backends, board };
     let ended = Control::new(machine, receiver, outputs, heartbeat).run().await;
     tokio::join!(Net::shutdown(net), cluster_tasks.drain());
     ended.map_err(RunError::internal)

@@ -38,11 +38,13 @@ mod metrics;
 mod netlink;
 mod outbox;
 mod packet;
+mod redirect;
 mod singleton;
 mod survey;
 
 pub use fence::Fence;
 pub use metrics::Metrics;
+pub use redirect::{Redirect, RedirectError};
 pub use singleton::{Singleton, Taken};
 pub use survey::{Survey, survey};
 

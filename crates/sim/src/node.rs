@@ -69,6 +69,7 @@ impl Node {
                 failure_threshold: 3,
                 success_threshold: 2,
             },
+            is_balanced: false,
         };
         Self {
             name,

@@ -18,7 +18,7 @@ mod metrics;
 mod server;
 mod status;
 
-pub use self::metrics::{Metrics, NetTotals};
+pub use self::metrics::{BackendTotals, BalancerTotals, Metrics, NetTotals};
 pub use self::server::{BoundServer, ServeError, Sources, serve};
 pub use self::status::{
     ApiServerStatus, FailoverStatus, Heartbeat, Published, StatusReport, VipStatus,

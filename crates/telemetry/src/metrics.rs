@@ -1,9 +1,10 @@
-//! Every metric of design §5 but the balancer's, behind one handle with a method per fact.
+//! Every metric of design §5, behind one handle with a method per fact.
 //!
 //! Metrics observe; no decision reads them. Recording is an atomic, or a map's read lock that only
 //! the first use of a label and the end of a server ever write: the control thread does not wait for
 //! a scrape. Every label has a bounded set of values.
 
+mod balancer;
 mod families;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use pintle_core::{ProbeOutcome, ServerId, Vip};
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
+pub use self::balancer::{BackendTotals, BalancerTotals};
 use self::families::{Address, Families, Form, Phase, Probed, ReasonLabel, Request, Target};
 
 /// Servers with series of their own: the probes' bound, and as many that are on their way out.
@@ -52,6 +54,7 @@ struct Inner {
     registry: Registry,
     families: Families,
     net: OnceLock<NetSource>,
+    balancer: OnceLock<balancer::Source>,
     servers: Mutex<Vec<ServerId>>,
 }
 
@@ -63,8 +66,13 @@ impl Metrics {
     pub fn new(version: &str, lease: &str, vips: &[Vip]) -> Self {
         let mut registry = Registry::with_prefix("pintle");
         let families = Families::register(&mut registry, version, lease);
-        let inner =
-            Inner { registry, families, net: OnceLock::new(), servers: Mutex::new(Vec::new()) };
+        let inner = Inner {
+            registry,
+            families,
+            net: OnceLock::new(),
+            balancer: OnceLock::new(),
+            servers: Mutex::new(Vec::new()),
+        };
         let metrics = Self { inner: Arc::new(inner) };
         for vip in vips {
             metrics.vip_bound(*vip, false);
@@ -75,6 +83,11 @@ impl Metrics {
     /// Where net's totals are read at each scrape. The first source stays.
     pub fn follow_net(&self, totals: impl Fn() -> NetTotals + Send + Sync + 'static) {
         let _ = self.inner.net.set(Box::new(totals));
+    }
+
+    /// Where the balancer's totals are read at each scrape. The first source stays.
+    pub fn follow_balancer(&self, totals: impl Fn() -> BalancerTotals + Send + Sync + 'static) {
+        let _ = self.inner.balancer.set(Box::new(totals));
     }
 
     /// Whether this node is entitled by the Lease.
@@ -146,6 +159,9 @@ impl Metrics {
     pub fn encode(&self) -> String {
         if let Some(totals) = self.inner.net.get() {
             self.store(totals());
+        }
+        if let Some(totals) = self.inner.balancer.get() {
+            self.inner.families.balancer.store(&totals());
         }
         let mut page = String::new();
         // Writing into a String cannot fail, and a page without its end would say so.

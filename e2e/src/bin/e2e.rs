@@ -40,6 +40,9 @@ struct Arguments {
     /// Each row's control instead: the judge must fail it
     #[arg(long)]
     controls: bool,
+    /// With the balancer on, and results of their own
+    #[arg(long)]
+    balanced: bool,
     /// Repeats the choices of an earlier call, where none of its results are gone on with
     #[arg(long)]
     seed: Option<u64>,
@@ -65,14 +68,15 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };
-    let rows = match selected(&arguments.rows) {
-        Ok(rows) => rows,
+    let rows: Vec<Row> = match selected(&arguments.rows) {
+        Ok(rows) if arguments.balanced => rows.iter().map(|row| row.with_balancer()).collect(),
+        Ok(rows) => rows.into_iter().copied().collect(),
         Err(error) => {
             say(format!("e2e: {error:#}"));
             return ExitCode::from(64);
         }
     };
-    front::end("e2e", run(&arguments, &rows))
+    front::end("e2e", run(&arguments, &rows.iter().collect::<Vec<_>>()))
 }
 
 fn run(arguments: &Arguments, rows: &[&Row]) -> Result<bool> {
@@ -91,6 +95,9 @@ fn run(arguments: &Arguments, rows: &[&Row]) -> Result<bool> {
         }
         return Ok(true);
     }
+    if arguments.balanced {
+        output = output.join("balanced");
+    }
     let binary = pintle::binary()?;
     if arguments.once {
         // The figures of ten runs are not thrown away for those of one.
@@ -106,7 +113,8 @@ fn run(arguments: &Arguments, rows: &[&Row]) -> Result<bool> {
     if arguments.fresh {
         results.forget(rows);
     }
-    let mut runner = Runner::new(&binary, &output, results.seed, arguments.keep);
+    let mut runner =
+        Runner::new(&binary, &output, results.seed, arguments.keep).balanced(arguments.balanced);
     if arguments.controls {
         return run_controls(&mut runner, rows);
     }

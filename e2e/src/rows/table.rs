@@ -6,18 +6,16 @@ use super::{Control, Headline, Leader, Row, address, api, etcd, host, lease, pro
 use crate::judge::{Check, Client, GapLimit, Rules, SILENCE_LIMIT_MS};
 use crate::pintle::Tuning;
 
-/// Far beyond every limit of a host loss.
-const SLOW_LEASE: Tuning = Tuning {
-    lease_duration_ms: Some(10_000),
+const DEFAULTS: Tuning = Tuning {
+    lease_duration_ms: None,
     releases_on_api_loss: false,
     failure_threshold: None,
+    is_balanced: false,
 };
-const RELEASES: Tuning =
-    Tuning { lease_duration_ms: None, releases_on_api_loss: true, failure_threshold: None };
-const SLOW_PROBE: Tuning =
-    Tuning { lease_duration_ms: None, releases_on_api_loss: false, failure_threshold: Some(10) };
-const DEFAULTS: Tuning =
-    Tuning { lease_duration_ms: None, releases_on_api_loss: false, failure_threshold: None };
+/// Far beyond every limit of a host loss.
+const SLOW_LEASE: Tuning = Tuning { lease_duration_ms: Some(10_000), ..DEFAULTS };
+const RELEASES: Tuning = Tuning { releases_on_api_loss: true, ..DEFAULTS };
+const SLOW_PROBE: Tuning = Tuning { failure_threshold: Some(10), ..DEFAULTS };
 
 const NOTHING: Rules = Rules {
     gap: None,

@@ -39,9 +39,8 @@ const OF_BGP: Meaning = Meaning::Instead("it is about BGP, which pintle does not
 const OF_ROUTES: Meaning =
     Meaning::Instead("it is about routing tables, which pintle does not do: leave it out");
 const OF_RAFT: Meaning = Meaning::Instead("pintle elects by the Lease: leave it out");
-const OF_BALANCER: Meaning = Meaning::Instead(
-    "the balancer comes with a later version of pintle: the holder's API server has all traffic",
-);
+const OF_BALANCER: Meaning =
+    Meaning::Instead("pintle finds and probes the API servers by itself: leave it out");
 
 const fn of(name: &'static str, meaning: Meaning) -> Variable {
     Variable { name, meaning, newer: None }
@@ -209,14 +208,12 @@ pub(super) static VARIABLES: &[Variable] = &[
     of("lb_class_only", OF_SERVICES),
     of("lb_class_name", OF_SERVICES),
     of("lb_class_legacy_handling", OF_SERVICES),
+    of("lb_enable", Meaning::Whole("`balancer.enabled`: connections go to every API server")),
+    of("lb_port", Meaning::Whole("`balancer.port`, where lb_enable is true")),
     of(
-        "lb_enable",
-        Meaning::InsteadIfOn(
-            "the balancer comes with a later version of pintle: the holder's API server has all traffic",
-        ),
+        "lb_fwdmethod",
+        Meaning::Instead("pintle's balancer moves bytes, it forwards no packets: leave it out"),
     ),
-    of("lb_port", OF_BALANCER),
-    of("lb_fwdmethod", OF_BALANCER),
     of("lb_backendport", OF_BALANCER),
     of("lb_name", OF_BALANCER),
     of("lb_type", OF_BALANCER),

@@ -139,8 +139,8 @@ const CASES: &[(&str, &str)] = &[
         "f.yaml:4:7: role: the proxy on workers comes with a later version of pintle; remove it",
     ),
     (
-        "balancer:\n  enabled: true\n",
-        "f.yaml:5:12: balancer.enabled: the balancer comes with a later version of pintle; remove it",
+        "balancer:\n  listen: 6443\n",
+        "f.yaml:5:11: balancer.listen: 6443 is the API server's own port; give another one, clients do not see it",
     ),
     // YAML that has no use here.
     (
@@ -215,7 +215,7 @@ election:
   priority: 2
 apiserver:
   kubeconfigs: /etc/kubernetes/admin.conf
-balancer: {enabled: true}
+balancer: {port: 0}
 telemetry: {metricsAddress: '0.0.0.0:9810'}
 ";
     let places: Vec<String> = told_as_is(text)
@@ -232,7 +232,7 @@ telemetry: {metricsAddress: '0.0.0.0:9810'}
             "f.yaml:7:18",
             "f.yaml:9:3",
             "f.yaml:11:16",
-            "f.yaml:12:21",
+            "f.yaml:12:18",
             "f.yaml:13:29",
         ]
     );

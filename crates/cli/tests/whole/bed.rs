@@ -57,6 +57,8 @@ pub(crate) struct Setup {
     pub(crate) election: &'static str,
     pub(crate) kubeconfigs: Vec<PathBuf>,
     pub(crate) log: &'static str,
+    /// The keys below `balancer`.
+    pub(crate) balancer: &'static str,
 }
 
 pub(crate) struct Pintle {
@@ -128,12 +130,14 @@ impl Setup {
              interface: {INTERFACE}\n\
              election: {{{election}}}\n\
              apiserver: {{address: '127.0.0.1:{PORT}', kubeconfigs: [{kubeconfigs}]}}\n\
+             balancer: {{{balancer}}}\n\
              telemetry: {{address: '127.0.0.1:{TELEMETRY}', log: {log}, format: json}}\n",
             node = hostname(host),
             vips = list(self.vips.iter().map(|vip| format!("'{vip}'")).collect()),
             election = self.election,
             kubeconfigs =
                 list(self.kubeconfigs.iter().map(|path| format!("'{}'", path.display())).collect()),
+            balancer = self.balancer,
             log = self.log,
         )
     }
@@ -197,6 +201,7 @@ impl Bed {
             election: "",
             kubeconfigs: vec![self.path("admin.conf")],
             log: "info",
+            balancer: "",
         }
     }
 

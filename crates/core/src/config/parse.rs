@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use super::Listen;
 use super::mistake::{Complaint, quote};
 use super::node::{Scalar, Style};
 use super::suggest::nearest;
@@ -244,12 +245,12 @@ pub(super) fn socket(scalar: &Scalar, zero_port: bool) -> Parsed<SocketAddr> {
 }
 
 /// `PORT` or `ADDRESS:PORT`.
-pub(super) fn listen(scalar: &Scalar) -> Parsed<()> {
+pub(super) fn listen(scalar: &Scalar) -> Parsed<Listen> {
     let text = text(scalar)?;
-    let port =
-        text.parse::<u16>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|a| a.port()));
-    if port.is_some_and(|port| port > 0) {
-        return Ok(());
+    let port = text.parse().ok().filter(|port| *port > 0).map(Listen::Port);
+    let address = || text.parse().ok().filter(|address: &SocketAddr| address.port() > 0);
+    if let Some(listen) = port.or_else(|| address().map(Listen::Address)) {
+        return Ok(listen);
     }
     let message = format!("{} is neither PORT nor ADDRESS:PORT", quote(text));
     Err(Complaint::with(message, "write it as 6444 or 127.0.0.1:6444"))

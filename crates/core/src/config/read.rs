@@ -6,8 +6,8 @@ use super::gather::{Gathered, Sources};
 use super::mistake::{Complaint, Mistakes};
 use super::settings::{Item, Setting, Settings};
 use super::{
-    Announce, ApiLoss, ApiServer, Config, Election, LogFormat, LogLevel, Place, Probe, Telemetry,
-    duration, parse, relations,
+    Algorithm, Announce, ApiLoss, ApiServer, Balancer, Config, Election, LogFormat, LogLevel,
+    Place, Probe, Telemetry, duration, parse, relations,
 };
 use crate::vip::Vip;
 
@@ -17,6 +17,10 @@ const MOST_VIPS: usize = 2;
 const MOST_KUBECONFIGS: usize = 8;
 /// More announcements help nobody, and each is a frame per VIP in two forms.
 const MOST_ANNOUNCEMENTS: usize = 16;
+/// Beyond a million the kernel's own limits (`fs.nr_open`) end it.
+const MOST_CONNECTIONS: i64 = 1_000_000;
+/// A thousand clients a second that start anew are a herd.
+const MOST_SHED: i64 = 1000;
 /// Three control-plane nodes are usual and nine are many.
 const MOST_BACKENDS: usize = 64;
 /// The kernel expires addresses in whole seconds, so a shorter lease would end before its address.
@@ -44,8 +48,11 @@ const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
 const LONGEST_REFRESH: Duration = Duration::from_secs(3600);
 
 const API_LOSSES: [(&str, ApiLoss); 2] = [("hold", ApiLoss::Hold), ("release", ApiLoss::Release)];
-const ALGORITHMS: [(&str, ()); 3] =
-    [("least-connections", ()), ("round-robin", ()), ("source-hash", ())];
+const ALGORITHMS: [(&str, Algorithm); 3] = [
+    ("least-connections", Algorithm::LeastConnections),
+    ("round-robin", Algorithm::RoundRobin),
+    ("source-hash", Algorithm::SourceHash),
+];
 const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 const LEVELS: [(&str, LogLevel); 5] = [
     ("error", LogLevel::Error),
@@ -88,7 +95,7 @@ fn read_all(settings: &mut Settings) -> Option<Config> {
     let election = read_election(settings);
     let apiserver = read_api_server(settings, &vips);
     let announce = read_announce(settings);
-    read_balancer(settings, &vips);
+    let balancer = read_balancer(settings, &vips, apiserver.as_ref());
     let telemetry = read_telemetry(settings, &vips);
     relations::vips(settings, &vips);
     Some(Config {
@@ -98,6 +105,7 @@ fn read_all(settings: &mut Settings) -> Option<Config> {
         election: election?,
         apiserver: apiserver?,
         announce: announce?,
+        balancer: balancer?,
         telemetry: telemetry?,
     })
 }
@@ -191,21 +199,37 @@ fn read_announce(settings: &mut Settings) -> Option<Announce> {
     Some(Announce { burst: plain(burst.value?), refresh: refresh.value? })
 }
 
-/// The balancer's keys are part of the file's form: they are checked, and only its use is refused.
-fn read_balancer(settings: &mut Settings, vips: &Setting<Vec<Item<Vip>>>) {
+/// `None` when one of its values is wrong; `Some(None)` when it is not to run.
+#[expect(clippy::option_option, reason = "wrong, and switched off, are two things")]
+fn read_balancer(
+    settings: &mut Settings,
+    vips: &Setting<Vec<Item<Vip>>>,
+    apiserver: Option<&ApiServer>,
+) -> Option<Option<Balancer>> {
     let enabled = settings.one("balancer.enabled", parse::boolean);
-    settings.one("balancer.port", |scalar| parse::integer(scalar, 1, 65535));
-    settings.one("balancer.listen", parse::listen);
-    settings.one("balancer.algorithm", |scalar| parse::word(scalar, &ALGORITHMS));
-    settings.one("balancer.maxConnections", |scalar| parse::integer(scalar, 1, 1_000_000));
+    let port = settings.one("balancer.port", |scalar| parse::integer(scalar, 1, 65535));
+    let listen = settings.one("balancer.listen", parse::listen);
+    let algorithm = settings.one("balancer.algorithm", |scalar| parse::word(scalar, &ALGORITHMS));
+    let most = settings
+        .one("balancer.maxConnections", |scalar| parse::integer(scalar, 1, MOST_CONNECTIONS));
     let backends =
         settings.list("balancer.backends", MOST_BACKENDS, |scalar| parse::socket(scalar, false));
+    let shed_rate =
+        settings.one("balancer.shedRate", |scalar| parse::integer(scalar, 0, MOST_SHED));
+    let shed_floor =
+        settings.one("balancer.shedFloor", |scalar| parse::integer(scalar, 0, MOST_CONNECTIONS));
     relations::backends(settings, &backends, vips);
-    if enabled.value == Some(true) {
-        let complaint =
-            Complaint::with("the balancer comes with a later version of pintle", "remove it");
-        settings.complain(enabled.place, enabled.path, complaint);
-    }
+    relations::balancer_listen(settings, &listen, &port, apiserver);
+    let balancer = Balancer {
+        port: u16::try_from(port.value?).ok()?,
+        listen: listen.value?,
+        algorithm: algorithm.value?,
+        max_connections: usize::try_from(most.value?).ok()?,
+        backends: plain(backends.value?),
+        shed_rate: usize::try_from(shed_rate.value?).ok()?,
+        shed_floor: usize::try_from(shed_floor.value?).ok()?,
+    };
+    Some(enabled.value?.then_some(balancer))
 }
 
 fn read_telemetry(settings: &mut Settings, vips: &Setting<Vec<Item<Vip>>>) -> Option<Telemetry> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::duration::show;
 use super::mistake::Complaint;
 use super::settings::{Item, Setting, Settings};
+use super::{ApiServer, Listen};
 use crate::vip::Vip;
 
 /// What must be left of a lease when the right to the VIP ends: unbinding takes a few milliseconds,
@@ -111,6 +112,33 @@ pub(super) fn backends(
             let complaint = Complaint::with(message, advice);
             settings.complain(backend.place.clone(), backends.path, complaint);
         }
+    }
+}
+
+/// Where clients use the API server's own port, the balancer needs another one to listen on.
+pub(super) fn balancer_listen(
+    settings: &mut Settings,
+    listen: &Setting<Listen>,
+    port: &Setting<i64>,
+    apiserver: Option<&ApiServer>,
+) {
+    let own = match listen.value {
+        Some(Listen::Port(own)) => i64::from(own),
+        Some(Listen::Address(address)) => {
+            let message = format!(
+                "{address} has an address, and the control plane's balancer listens on the VIP"
+            );
+            let complaint = Complaint::with(message, format!("write {}", address.port()));
+            settings.complain(listen.place.clone(), listen.path, complaint);
+            return;
+        }
+        None => return,
+    };
+    let Some(server) = apiserver.map(|server| i64::from(server.address.port())) else { return };
+    if own == server && port.value == Some(server) {
+        let message = format!("{own} is the API server's own port");
+        let advice = "give another one, clients do not see it";
+        settings.contradict(listen, port, Complaint::with(message, advice));
     }
 }
 

@@ -180,7 +180,7 @@ impl Machine {
         };
         self.yielded = false;
         self.occupied = false;
-        if self.health.fitness() == Fitness::Unfit {
+        if self.fitness() == Fitness::Unfit {
             // Nobody better has wanted it: to give it up at once would only take it from everybody.
             self.demote_not_before = now + self.settings.lease_duration * UNFIT_TERM_FACTOR;
         }

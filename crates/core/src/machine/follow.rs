@@ -1,5 +1,7 @@
 //! A follower: waits for the Lease to become vacant, on its own clock.
 
+use std::time::Duration;
+
 use crate::command::{Command, Reason};
 use crate::desired::Claim;
 use crate::election::attempts::{Attempt, Request};
@@ -14,6 +16,9 @@ use super::{Candidacy, Machine, Phase, Presence, Stage};
 /// After a vacancy of so many lease durations even an unfit node may take the Lease: a VIP on a node
 /// whose API server is bad is better than none.
 const UNFIT_FACTOR: u32 = 2;
+
+/// A node whose own API server is bad lets every priority go first (5 ms a step, nine of them).
+const TIE_DURATION: Duration = Duration::from_millis(50);
 
 /// A watch is silent when nothing came for so many retry periods while renewals are due.
 const SILENT_FACTOR: u32 = 2;
@@ -39,7 +44,7 @@ impl Machine {
         if self.shutdown || !self.carrier {
             return None;
         }
-        let fitness = self.health.fitness();
+        let fitness = self.fitness();
         // Named already: nobody else has a right, so there is nothing to wait for.
         if self.named() == Named::Us && fitness != Fitness::Unfit {
             return Some(self.claim_not_before.max(self.knowledge.changed_at()));
@@ -48,6 +53,9 @@ impl Machine {
         let mut at = vacant_at + self.settings.spread;
         if fitness != Fitness::Fit {
             at = at + self.settings.lease_duration * UNFIT_FACTOR;
+        } else if self.health.fitness() == Fitness::Unfit {
+            // With the balancer, the local API server only breaks ties.
+            at = at + TIE_DURATION;
         }
         Some(at.max(self.claim_not_before))
     }

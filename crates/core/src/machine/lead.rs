@@ -239,9 +239,10 @@ impl Machine {
         }
     }
 
-    /// Health takes the VIP away only where another API server is ready (I4).
+    /// Health takes the VIP away only where another API server is ready (I4): with the balancer this node is
+    /// fit then.
     pub(super) fn consider_demotion(&mut self, now: Instant) {
-        let is_unfit = self.health.fitness() == Fitness::Unfit && now >= self.demote_not_before;
+        let is_unfit = self.fitness() == Fitness::Unfit && now >= self.demote_not_before;
         if is_unfit && self.health.is_peer_better() && matches!(self.phase, Phase::Leader(_)) {
             self.begin_departure(Reason::Unhealthy, now);
         }

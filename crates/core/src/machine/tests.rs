@@ -40,6 +40,7 @@ pub(super) fn settings() -> Settings {
             failure_threshold: 3,
             success_threshold: 2,
         },
+        is_balanced: false,
     }
 }
 

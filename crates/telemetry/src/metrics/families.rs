@@ -1,6 +1,8 @@
 //! Names, help texts, labels and buckets. The names are contract (design §5); the registry puts
 //! `pintle_` before them and unit and `_total` behind.
 
+use super::balancer;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -60,6 +62,7 @@ pub(super) struct Families {
     pub(super) probe_outcomes: Family<Probed, Counter>,
     pub(super) apiserver_ready: Family<Target, Gauge>,
     pub(super) failover_duration: Durations<Phase>,
+    pub(super) balancer: balancer::Families,
 }
 
 // === impl Families ===
@@ -75,6 +78,7 @@ impl Families {
         families.register_ownership(registry);
         families.register_network(registry);
         families.register_health(registry);
+        families.balancer.register(registry);
         families
     }
 
@@ -92,6 +96,7 @@ impl Families {
             probe_outcomes: Family::default(),
             apiserver_ready: Family::default(),
             failover_duration: Family::new_with_constructor(|| Histogram::new(PHASE_BUCKETS)),
+            balancer: balancer::Families::default(),
         }
     }
 

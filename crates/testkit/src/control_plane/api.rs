@@ -2,6 +2,7 @@
 //!
 //! It tells what the server says and judges nothing: a 409 is an answer, not an error.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use super::http::{Call, Endpoint, Response};
 use crate::certs::{ClientCertificate, ClusterCa};
+use crate::netns::Namespace;
 
 /// A client of one API server, from inside its host's namespace.
 #[derive(Debug, Clone)]
@@ -38,6 +40,19 @@ pub(super) fn client_tls(
 impl ApiClient {
     pub(super) fn new(endpoint: Endpoint) -> Self {
         Self { endpoint }
+    }
+
+    /// A client inside any namespace, of whatever answers at an address under the API server's name.
+    ///
+    /// # Errors
+    /// When the certificates cannot be used.
+    pub fn from_inside(
+        namespace: &Namespace,
+        address: SocketAddr,
+        ca: &ClusterCa,
+        client: &ClientCertificate,
+    ) -> anyhow::Result<Self> {
+        Ok(Self::new(Endpoint::new(namespace, address, Some(client_tls(ca, client)?))))
     }
 
     /// The same client with another bound for one request (default 10 s).

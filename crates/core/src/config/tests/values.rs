@@ -148,7 +148,16 @@ const CASES: &[(&str, &str, &str)] = &[
     ("announce.burst", "", "want at least one announcement; write it as [0ms, 200ms]"),
     ("announce.burst", "10001ms", "\"10001ms\" is out of range, want 0ms to 10s"),
     ("announce.refresh", "999ms", "\"999ms\" is out of range, want 1s to 3600s"),
-    ("balancer.enabled", "true", "the balancer comes with a later version of pintle; remove it"),
+    (
+        "balancer.listen",
+        "6443",
+        "6443 is the API server's own port; give another one, clients do not see it",
+    ),
+    (
+        "balancer.listen",
+        "127.0.0.1:7000",
+        "127.0.0.1:7000 has an address, and the control plane's balancer listens on the VIP; write 7000",
+    ),
     ("balancer.enabled", "yes", "\"yes\" is no truth value; write true"),
     ("balancer.port", "0", "\"0\" is out of range, want 1 to 65535"),
     (

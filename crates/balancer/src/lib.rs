@@ -1,0 +1,157 @@
+//! Spreads TCP connections over every API server: accept, pick, connect, copy both ways, end.
+//!
+//! TLS goes through untouched. It follows what it is told of the backends and decides nothing about them.
+//!
+//! ```text
+//! backends (watch) --> Table <--pick, seat, suspect-- session (one task a connection)
+//!                                                      ^
+//! listener --accept--> room under max_connections? ----'  client <==splice==> API server
+//! ```
+//!
+//! Tasks, all on the caller's runtime, which should be nobody else's: what is copied must not delay a
+//! renewal of the Lease.
+//! - one follows the backends; its end (the sender is gone) ends nothing else;
+//! - one takes sessions from backends that have too many, each second;
+//! - one per listener, which never waits for anything but a connection;
+//! - one per session; it may be dropped at any await.
+
+#![forbid(unsafe_code)]
+
+mod accept;
+mod copy;
+mod flight;
+mod listen;
+mod open;
+mod pick;
+mod pipes;
+mod session;
+mod shed;
+mod stream;
+mod table;
+mod totals;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pintle_core::Backend;
+use pintle_core::config::Algorithm;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+pub use self::listen::StartError;
+pub use self::table::BackendStatus;
+pub use self::totals::{ConnectFailures, Totals};
+
+use self::pipes::Pipes;
+use self::shed::Shedding;
+use self::table::Table;
+use self::totals::Counters;
+
+/// What the balancer needs from the configuration.
+#[derive(Clone, Debug)]
+pub struct BalancerConfig {
+    /// Where clients connect to. An address that is not on this host (yet) is no mistake.
+    pub listen: Vec<SocketAddr>,
+    /// Who gets a connection.
+    pub algorithm: Algorithm,
+    /// So many at once; the next is refused.
+    pub max_connections: usize,
+    /// So many sessions a second are moved away from backends that have more than their share; 0 is never.
+    pub shed_rate: usize,
+    /// A backend with no more than so many keeps them.
+    pub shed_floor: usize,
+}
+
+/// A balancer that runs. Dropping it ends nothing: its runtime does.
+#[derive(Clone, Debug)]
+pub struct Balancer {
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+}
+
+/// What every session uses.
+#[derive(Debug)]
+struct Shared {
+    table: Table,
+    pipes: Pipes,
+    counters: Counters,
+    max_connections: usize,
+}
+
+/// Listens, and follows `backends`.
+///
+/// # Errors
+/// When an address cannot be listened on, or the process may not open as many descriptors as that takes.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn start(
+    config: &BalancerConfig,
+    mut backends: watch::Receiver<Vec<Backend>>,
+) -> Result<Balancer, StartError> {
+    listen::check_descriptors(config.max_connections)?;
+    let listeners = config
+        .listen
+        .iter()
+        .map(|address| listen::listener(*address))
+        .collect::<Result<Vec<_>, _>>()?;
+    let shared = Arc::new(Shared {
+        table: Table::new(config.algorithm),
+        pipes: Pipes::default(),
+        counters: Counters::default(),
+        max_connections: config.max_connections,
+    });
+    // Who connects at once finds what is known.
+    shared.table.follow(&backends.borrow_and_update());
+    let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    let shedding = Shedding { rate: config.shed_rate, floor: config.shed_floor };
+    // A client's backend is not to change where that is what it was chosen by.
+    if shedding.rate > 0 && config.algorithm != Algorithm::SourceHash {
+        let _detached = tokio::spawn(shed(Arc::clone(&shared), shedding));
+    }
+    // They end with the runtime.
+    let _detached = tokio::spawn(follow(Arc::clone(&shared), backends));
+    for listener in listeners {
+        let _detached = tokio::spawn(accept::accept(Arc::clone(&shared), listener));
+    }
+    Ok(Balancer { shared, addresses })
+}
+
+async fn follow(shared: Arc<Shared>, mut backends: watch::Receiver<Vec<Backend>>) {
+    while backends.changed().await.is_ok() {
+        let latest = backends.borrow_and_update().clone();
+        shared.table.follow(&latest);
+    }
+}
+
+async fn shed(shared: Arc<Shared>, shedding: Shedding) {
+    let mut each_second = tokio::time::interval(Duration::from_secs(1));
+    each_second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        each_second.tick().await;
+        shared.table.shed(&shedding);
+    }
+}
+
+// === impl Balancer ===
+
+impl Balancer {
+    /// The addresses that it listens on.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Every backend with its state and its sessions.
+    #[must_use]
+    pub fn backends(&self) -> Vec<BackendStatus> {
+        self.shared.table.status()
+    }
+
+    /// What was counted since start.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.shared.counters.totals()
+    }
+}

@@ -1,0 +1,175 @@
+//! The balancer on the API server's own port: who reaches which API server, through what, and what is left.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use pintle_testkit::control_plane::ApiClient;
+use pintle_testkit::netns::{Namespace, VIP_V6};
+
+use super::bed::{Bed, PORT, Pintle, SOON, Setup, VIP, wait};
+
+const VIP6: IpAddr = IpAddr::V6(VIP_V6);
+const ON: &str = "enabled: true";
+const HOSTS: usize = 3;
+
+/// What the clients here ask for; nobody else does.
+const ASKED: &str = "/version";
+
+/// More than it takes three servers to get an equal number.
+const REQUESTS: usize = 9;
+
+struct Scene {
+    pintles: Vec<Pintle>,
+    holder: usize,
+    bed: Bed,
+}
+
+impl Scene {
+    fn start(vips: &[IpAddr], balancer: &'static str) -> Self {
+        let bed = Bed::with_certificates_for(HOSTS, vips);
+        let setup = Setup { vips: vips.to_vec(), balancer, ..bed.setup() };
+        let pintles = bed.start_all(&setup);
+        let holder = bed.wait_holder();
+        wait(SOON, "every backend is up on the holder", || {
+            let (_, page) = pintles[holder].get("/metrics")?;
+            let ready = page
+                .lines()
+                .filter(|line| line.starts_with("pintle_apiserver_ready{") && line.ends_with(" 1"));
+            (ready.count() == HOSTS).then_some(())
+        });
+        Self { pintles, holder, bed }
+    }
+
+    fn client(&self, namespace: &Namespace, vip: IpAddr, port: u16) -> ApiClient {
+        let admin = self.bed.ca.issue_admin().unwrap();
+        let address = SocketAddr::new(vip, port);
+        let client = ApiClient::from_inside(namespace, address, &self.bed.ca, &admin).unwrap();
+        client.with_timeout(Duration::from_secs(5))
+    }
+
+    /// How many of `REQUESTS` requests from inside a namespace each API server gets.
+    fn spread(&self, namespace: &Namespace, vip: IpAddr, port: u16) -> Vec<usize> {
+        let client = self.client(namespace, vip, port);
+        self.bed.servers.iter().for_each(|server| server.clear_requests());
+        for _ in 0..REQUESTS {
+            let answer = client.get(ASKED).unwrap();
+            assert!(answer.is_success(), "{}", answer.text());
+        }
+        let asked =
+            self.bed.servers.iter().map(|server| {
+                server.requests().iter().filter(|request| request.path == ASKED).count()
+            });
+        asked.collect()
+    }
+
+    fn host(&self, host: usize) -> &Namespace {
+        self.bed.topology.host_ns(host)
+    }
+
+    fn nft(&self, host: usize, arguments: &[&str]) -> String {
+        #[expect(clippy::disallowed_methods, reason = "an independent witness of the rules")]
+        let output = std::process::Command::new("ip")
+            .args(["netns", "exec", self.host(host).name(), "nft"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "nft {arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+#[test]
+fn every_client_reaches_every_api_server_on_its_own_port() {
+    let scene = Scene::start(&[VIP], ON);
+    let client = scene.bed.topology.client_ns();
+    assert_eq!(scene.spread(client, VIP, PORT), [3, 3, 3], "from outside");
+    let other = (scene.holder + 1) % HOSTS;
+    assert_eq!(scene.spread(scene.host(scene.holder), VIP, PORT), [3, 3, 3], "on the holder");
+    assert_eq!(scene.spread(scene.host(other), VIP, PORT), [3, 3, 3], "on another host");
+    // A host firewall that admits the API server's port, and no other.
+    let table = "table inet wall { chain input { type filter hook input priority 0; policy drop; \
+                 iif lo accept; ct state established,related accept; ip protocol icmp accept; \
+                 tcp dport 6443 accept; }; }";
+    scene.nft(scene.holder, &[table]);
+    assert_eq!(scene.spread(client, VIP, PORT), [3, 3, 3], "through the firewall");
+    assert_eq!(scene.spread(scene.host(scene.holder), VIP, PORT), [3, 3, 3]);
+    assert!(scene.nft(scene.holder, &["list", "tables"]).contains("inet wall"), "not ours");
+    // Whoever empties the tables of the host cannot empty this one.
+    scene.nft(scene.holder, &["flush", "ruleset"]);
+    assert_eq!(scene.spread(client, VIP, PORT), [3, 3, 3], "after a flush");
+}
+
+/// A pod as Calico connects it: its host's end of the cable has no address.
+#[test]
+fn a_pod_on_the_holder_reaches_every_api_server() {
+    let scene = Scene::start(&[VIP], ON);
+    let (host, pod) = (scene.host(scene.holder), scene.bed.topology.client_ns());
+    let run = |namespace: &Namespace, command: &str| {
+        namespace.ip(&command.split(' ').collect::<Vec<_>>()).unwrap();
+    };
+    run(host, &format!("link add cali0 type veth peer name pod0 netns {}", pod.name()));
+    run(host, "link set cali0 up");
+    run(host, "route add 10.244.0.5/32 dev cali0");
+    run(pod, "addr add 10.244.0.5/32 dev pod0");
+    run(pod, "link set pod0 up");
+    let mac = host.mac("cali0").unwrap();
+    run(pod, "route add 169.254.1.1 dev pod0");
+    run(pod, &format!("neigh add 169.254.1.1 lladdr {mac} dev pod0"));
+    run(pod, &format!("route add {VIP}/32 via 169.254.1.1 dev pod0 src 10.244.0.5"));
+    assert_eq!(scene.spread(pod, VIP, PORT), [3, 3, 3]);
+}
+
+#[test]
+fn both_families_and_another_port() {
+    let scene = Scene::start(&[VIP, VIP6], "enabled: true, port: 8443");
+    let client = scene.bed.topology.client_ns();
+    for vip in [VIP, VIP6] {
+        assert_eq!(scene.spread(client, vip, 8443), [3, 3, 3], "{vip}");
+    }
+    let local = scene.client(client, VIP, PORT);
+    assert!(local.get(ASKED).unwrap().is_success(), "the holder's own is still there");
+    drop(scene);
+    let scene = Scene::start(&[VIP, VIP6], ON);
+    let client = scene.bed.topology.client_ns();
+    for vip in [VIP, VIP6] {
+        assert_eq!(scene.spread(client, vip, PORT), [3, 3, 3], "{vip}");
+        assert_eq!(scene.spread(scene.host(scene.holder), vip, PORT), [3, 3, 3], "{vip}");
+    }
+}
+
+#[test]
+fn a_dead_api_server_is_nobody_s_trouble() {
+    let scene = Scene::start(&[VIP], ON);
+    let client = scene.client(scene.bed.topology.client_ns(), VIP, PORT);
+    scene.bed.servers[scene.holder].kill();
+    for _ in 0..100 {
+        assert!(client.get(ASKED).unwrap().is_success());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(scene.bed.owners(VIP), [scene.holder], "the VIP stays");
+    assert!(scene.pintles[scene.holder].changes("lost").is_empty());
+    // And back: it gets its share again.
+    scene.bed.servers[scene.holder].restart().unwrap();
+    wait(SOON, "an equal share", || {
+        let spread = scene.spread(scene.bed.topology.client_ns(), VIP, PORT);
+        (spread == [3, 3, 3]).then_some(())
+    });
+}
+
+#[test]
+fn nothing_is_left_of_a_killed_one() {
+    let mut scene = Scene::start(&[VIP], ON);
+    let other = (scene.holder + 1) % HOSTS;
+    assert!(scene.nft(other, &["list", "tables"]).contains("inet pintle"));
+    scene.pintles[other].process.kill().unwrap();
+    wait(SOON, "its rules are gone", || {
+        scene.nft(other, &["list", "tables"]).is_empty().then_some(())
+    });
+    // Killed and started again, and stopped in order.
+    scene.pintles[other].process.restart().unwrap();
+    wait(SOON, "they are there again", || {
+        scene.nft(other, &["list", "tables"]).contains("inet pintle").then_some(())
+    });
+    scene.pintles[other].stop();
+    assert_eq!(scene.nft(other, &["list", "tables"]), "");
+}

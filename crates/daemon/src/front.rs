@@ -1,0 +1,114 @@
+//! The balancer: its threads, its listeners, and the rules that lead clients there.
+
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::thread::available_parallelism;
+
+use pintle_balancer::{Balancer, BalancerConfig};
+use pintle_core::Backend;
+use pintle_core::config::{Config, Listen};
+use pintle_net::Redirect;
+use pintle_telemetry::{BackendTotals, BalancerTotals, Metrics};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::error::RunError;
+
+/// More threads than this move bytes no faster: the kernel does the work in the network's own.
+const MAX_THREADS: usize = 4;
+
+/// A balancer that runs until it is dropped. First its rules go, and clients find the holder's own API
+/// server; then its sessions end.
+#[derive(Debug)]
+pub(crate) struct Front {
+    _redirect: Option<Redirect>,
+    runtime: Option<Runtime>,
+}
+
+/// Starts what the configuration asks for.
+pub(crate) fn start(
+    config: &Config,
+    backends: watch::Receiver<Vec<Backend>>,
+    metrics: &Metrics,
+) -> Result<Option<Front>, RunError> {
+    let Some(wanted) = &config.balancer else { return Ok(None) };
+    let hidden = match wanted.listen {
+        Listen::Port(port) => port,
+        // Refused with the configuration: it listens on the VIP.
+        Listen::Address(address) => address.port(),
+    };
+    let is_shared = wanted.port == config.apiserver.address.port();
+    let port = if is_shared { hidden } else { wanted.port };
+    let balancer_config = BalancerConfig {
+        listen: config.vips.iter().map(|vip| SocketAddr::new(vip.0, port)).collect(),
+        algorithm: wanted.algorithm,
+        max_connections: wanted.max_connections,
+        shed_rate: wanted.shed_rate,
+        shed_floor: wanted.shed_floor,
+    };
+    let runtime = runtime().map_err(RunError::internal)?;
+    let balancer = {
+        let _context = runtime.enter();
+        pintle_balancer::start(&balancer_config, backends)?
+    };
+    // Only now: rules that lead nowhere would cost the API server's own port a moment.
+    let redirect =
+        is_shared.then(|| Redirect::install(&config.vips, wanted.port, hidden)).transpose()?;
+    tracing::info!(
+        port = wanted.port,
+        listen = ?balancer.addresses(),
+        max_connections = wanted.max_connections,
+        "Balancing"
+    );
+    metrics.follow_balancer(move || totals(&balancer));
+    Ok(Some(Front { _redirect: redirect, runtime: Some(runtime) }))
+}
+
+/// Proxied bytes never run on the control thread.
+fn runtime() -> std::io::Result<Runtime> {
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(MAX_THREADS))
+        .thread_name("balancer")
+        .enable_all()
+        .build()
+}
+
+fn totals(balancer: &Balancer) -> BalancerTotals {
+    let totals = balancer.totals();
+    BalancerTotals {
+        bytes: [("in", totals.bytes_in), ("out", totals.bytes_out)],
+        closed: [
+            ("ended", totals.closed_ended),
+            ("no_backend", totals.closed_no_backend),
+            ("handshake", totals.closed_handshake),
+            ("half_closed", totals.closed_half_closed),
+            ("backend_down", totals.closed_backend_down),
+            ("shed", totals.closed_shed),
+            ("full", totals.closed_full),
+        ],
+        backends: balancer
+            .backends()
+            .into_iter()
+            .map(|backend| BackendTotals {
+                backend: backend.address.to_string(),
+                state: backend.state.label(),
+                connections: backend.sessions,
+                failures: [
+                    ("refused", backend.failures.refused),
+                    ("timeout", backend.failures.timeout),
+                    ("closed", backend.failures.closed),
+                    ("silent", backend.failures.silent),
+                ],
+            })
+            .collect(),
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
