@@ -1,7 +1,7 @@
 # The judge of hack/layers.sh: `cargo metadata` in, one line per broken rule out (none is a pass).
-# The rules are the design's: core <- {cluster, probe, net, telemetry} <- daemon <- cli.
+# The rules are the design's: core <- {cluster, probe, net, balancer, telemetry} <- daemon <- cli.
 
-def adapters: ["cluster", "probe", "net", "telemetry"];
+def adapters: ["cluster", "probe", "net", "balancer", "telemetry"];
 def shipped: ["core"] + adapters + ["daemon", "cli"];
 
 # Which of our crates each crate may name. dev: for its tests only, in addition.
@@ -10,6 +10,7 @@ def may_name: {
   cluster:   {normal: ["core"],                        dev: ["testkit"]},
   probe:     {normal: ["core"],                        dev: ["testkit"]},
   net:       {normal: ["core"],                        dev: ["testkit"]},
+  balancer:  {normal: ["core"],                        dev: ["testkit"]},
   telemetry: {normal: ["core"],                        dev: ["testkit"]},
   daemon:    {normal: (["core"] + adapters),           dev: ["testkit"]},
   cli:       {normal: (["core", "daemon"] + adapters), dev: ["testkit"]},
@@ -25,6 +26,7 @@ def owners: {
   "rtnetlink":            ["net"],
   "netlink-packet-route": ["net"],
   "netlink-packet-core":  ["net"],
+  "netlink-packet-netfilter": ["net"],
   "netlink-sys":          ["net"],
   "hyper":                ["cluster", "probe", "telemetry", "testkit", "e2e"],
   "hyper-util":           ["cluster", "probe", "telemetry", "testkit", "e2e"],

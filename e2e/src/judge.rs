@@ -46,6 +46,8 @@ pub enum Check {
     Silent,
     /// The log says what is wrong.
     Message,
+    /// Watches of a dead API server end in time, and open again.
+    Watches,
     /// No pintle has ended that was not ended by the fault.
     Alive,
     /// No pintle has panicked.
@@ -204,6 +206,7 @@ impl Check {
             | Self::Flapping
             | Self::TwoHolders
             | Self::Healed
+            | Self::Watches
             | Self::LeavesByItself
             | Self::BackInTime
             | Self::Recovered => true,

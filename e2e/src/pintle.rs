@@ -27,6 +27,16 @@ pub struct Tuning {
     pub is_balanced: bool,
 }
 
+impl Tuning {
+    /// The defaults, the balancer off.
+    pub const OFF: Self = Self {
+        lease_duration_ms: None,
+        releases_on_api_loss: false,
+        failure_threshold: None,
+        is_balanced: false,
+    };
+}
+
 /// Where and as whom a pintle runs.
 #[derive(Debug)]
 pub struct Place<'a> {

@@ -10,6 +10,7 @@ use crate::judge::{Check, Client, GapLimit, Rules, SILENCE_LIMIT_MS};
 use crate::pintle::Tuning;
 use crate::scene::Scene;
 
+pub use self::rolling::ROLLING;
 pub use self::table::ROWS;
 
 mod address;
@@ -18,6 +19,7 @@ mod etcd;
 mod host;
 mod lease;
 mod process;
+mod rolling;
 mod table;
 
 /// One row.
@@ -79,7 +81,7 @@ pub enum Leader {
 /// The row of this name.
 #[must_use]
 pub fn row(id: &str) -> Option<&'static Row> {
-    ROWS.iter().find(|row| row.id == id)
+    ROWS.iter().chain(ROLLING).find(|row| row.id == id)
 }
 
 /// Where this row stands in the table; after its end when it is not there.
@@ -104,10 +106,16 @@ impl Row {
                 ..Rules::default()
             },
             headline: Headline::Https,
+            control: Control {
+                what: "the balancer is off",
+                tuning: Tuning::OFF,
+                bites: Check::Stays,
+            },
             ..*self
         };
         match self.id {
             "api-killed" | "api-term" => unmoved("does not move; 250 ms (HTTPS)", 250.0),
+            "etcd-of-holder-killed" => unmoved("does not move; 3 s (HTTPS)", 3000.0),
             "api-hung" => unmoved("does not move; 2.5 s (HTTPS)", 2500.0),
             _ => *self,
         }

@@ -69,6 +69,8 @@ pub struct Scene<'a> {
     pub random: Random,
     /// Whether this is the row's control.
     pub is_control: bool,
+    /// Whether the balancer is on.
+    pub is_balanced: bool,
     prober: Prober,
     watch: AddressWatch,
     failures: Vec<Failure>,
@@ -85,7 +87,7 @@ pub struct Scene<'a> {
 /// When the run could not be made: that says nothing of the product.
 pub fn play(bed: &mut Bed, row: &Row, run: Run) -> Result<Played> {
     let tuning = if run.is_control { row.control.tuning } else { Tuning::default() };
-    let tuning = Tuning { is_balanced: run.is_balanced, ..tuning };
+    let tuning = Tuning { is_balanced: run.is_balanced && !run.is_control, ..tuning };
     let started = Instant::now();
     let mut holder = bed.restore(tuning).context("put the bed in order")?;
     tracing::debug!(took = ?started.elapsed(), holder, "The bed is in order");
@@ -116,6 +118,7 @@ impl<'a> Scene<'a> {
             holder,
             random,
             is_control: run.is_control,
+            is_balanced: run.is_balanced && !run.is_control,
             prober,
             watch,
             failures: Vec::new(),

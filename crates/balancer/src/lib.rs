@@ -11,7 +11,7 @@
 //! Tasks, all on the caller's runtime, which should be nobody else's: what is copied must not delay a
 //! renewal of the Lease.
 //! - one follows the backends; its end (the sender is gone) ends nothing else;
-//! - one takes sessions from backends that have too many, each second;
+//! - one looks each second at what only time decides, and at backends that have too many sessions;
 //! - one per listener, which never waits for anything but a connection;
 //! - one per session; it may be dropped at any await.
 
@@ -105,11 +105,13 @@ pub fn start(
     // Who connects at once finds what is known.
     shared.table.follow(&backends.borrow_and_update());
     let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-    let shedding = Shedding { rate: config.shed_rate, floor: config.shed_floor };
-    // A client's backend is not to change where that is what it was chosen by.
-    if shedding.rate > 0 && config.algorithm != Algorithm::SourceHash {
-        let _detached = tokio::spawn(shed(Arc::clone(&shared), shedding));
-    }
+    let rate = match config.algorithm {
+        Algorithm::LeastConnections | Algorithm::RoundRobin => config.shed_rate,
+        // A client's backend is not to change where that is what it was chosen by.
+        Algorithm::SourceHash => 0,
+    };
+    let shedding = Shedding { rate, floor: config.shed_floor };
+    let _detached = tokio::spawn(tend(Arc::clone(&shared), shedding));
     // They end with the runtime.
     let _detached = tokio::spawn(follow(Arc::clone(&shared), backends));
     for listener in listeners {
@@ -125,12 +127,12 @@ async fn follow(shared: Arc<Shared>, mut backends: watch::Receiver<Vec<Backend>>
     }
 }
 
-async fn shed(shared: Arc<Shared>, shedding: Shedding) {
+async fn tend(shared: Arc<Shared>, shedding: Shedding) {
     let mut each_second = tokio::time::interval(Duration::from_secs(1));
     each_second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         each_second.tick().await;
-        shared.table.shed(&shedding);
+        shared.table.tend(&shedding);
     }
 }
 

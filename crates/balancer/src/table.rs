@@ -20,6 +20,10 @@ use crate::totals::{ConnectFailure, ConnectFailures};
 /// spoken by then.
 const SUSPICION_DURATION: Duration = Duration::from_secs(1);
 
+/// Backends that hung together come back one by one: the first of them does not end the sessions of the
+/// others before they had their two probes.
+const RECOVERY_DURATION: Duration = Duration::from_secs(2);
+
 /// The backends, and who uses which.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -95,8 +99,7 @@ impl Table {
         Self { algorithm, inner: Mutex::default() }
     }
 
-    /// Takes in what is known of the backends. Sessions of one that is down are ended, if another is up:
-    /// when all of them are silent, it may well be us.
+    /// Takes in what is known of the backends.
     pub(crate) fn follow(&self, latest: &[Backend]) {
         let mut inner = self.lock();
         for entry in &mut inner.backends {
@@ -106,11 +109,7 @@ impl Table {
             inner.entry(backend.address).take(*backend);
         }
         inner.backends.retain(|entry| entry.is_listed || !entry.sessions.is_empty());
-        if inner.backends.iter().any(|entry| entry.state == BackendState::Up) {
-            let down = inner.backends.iter().filter(|entry| entry.state == BackendState::Down);
-            let sessions = down.flat_map(|entry| entry.sessions.values());
-            sessions.for_each(|listed| listed.session.end.cancel());
-        }
+        inner.end_dead(Instant::now());
     }
 
     /// A place at the best backend that is not in `tried`.
@@ -134,10 +133,12 @@ impl Table {
         Some(Seat { table: self, number, address, session })
     }
 
-    /// Ends some sessions of backends that have more than their share; to be called once a second.
-    pub(crate) fn shed(&self, shedding: &Shedding) {
+    /// Looks again at what only time decides, and ends some sessions of backends that have more than their
+    /// share; to be called once a second.
+    pub(crate) fn tend(&self, shedding: &Shedding) {
         let now = Instant::now();
         let mut inner = self.lock();
+        inner.end_dead(now);
         let crews: Vec<Crew> = inner.backends.iter().map(|entry| entry.crew(now)).collect();
         for (entry, count) in inner.backends.iter_mut().zip(surplus(&crews, shedding)) {
             entry.shed(count);
@@ -169,6 +170,19 @@ impl Table {
 // === impl Inner ===
 
 impl Inner {
+    /// Ends the sessions of backends that are down, if another has been up for a while: when all of them are
+    /// silent, it may well be us.
+    fn end_dead(&self, now: Instant) {
+        let is_up = |entry: &Entry| {
+            entry.state == BackendState::Up && now.duration_since(entry.since) >= RECOVERY_DURATION
+        };
+        if self.backends.iter().any(is_up) {
+            let down = self.backends.iter().filter(|entry| entry.state == BackendState::Down);
+            let sessions = down.flat_map(|entry| entry.sessions.values());
+            sessions.for_each(|listed| listed.session.end.cancel());
+        }
+    }
+
     fn entry(&mut self, address: SocketAddr) -> &mut Entry {
         let known = self.backends.iter().position(|entry| entry.address == address);
         let index = known.unwrap_or_else(|| {
@@ -283,13 +297,16 @@ mod tests {
         assert!(table.status().iter().all(|backend| backend.sessions == 0));
     }
 
-    #[test]
-    fn a_dead_backend_s_sessions_end_if_another_is_up() {
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_backend_s_sessions_end_if_another_is_up() {
         let table = table(&[backend(1, BackendState::Up)]);
         let first = table.seat(CLIENT, &[]).unwrap();
         table.follow(&[backend(1, BackendState::Down), backend(2, BackendState::Down)]);
         assert!(!first.session.end.is_cancelled(), "all are silent: it may be us");
         table.follow(&[backend(1, BackendState::Down), backend(2, BackendState::Up)]);
+        assert!(!first.session.end.is_cancelled(), "it may be next");
+        tokio::time::advance(RECOVERY_DURATION).await;
+        table.tend(&Shedding { rate: 0, floor: 0 });
         assert!(first.session.end.is_cancelled());
         let second = table.seat(CLIENT, &[]).unwrap();
         table.follow(&[backend(1, BackendState::Up), backend(2, BackendState::Draining)]);

@@ -13,6 +13,11 @@ use crate::server::ServerId;
 /// One failure may be a lost packet; two are 1.9 s at most with the default probe.
 const FAILURE_THRESHOLD: u32 = 2;
 
+/// A server that answers and is not ready serves watches and reads from memory, and fails every write: so many
+/// probes in a row, while another server is up, and its sessions are better off there. Servers that lost
+/// their etcd together come back one by one, seconds apart.
+const UNREADY_THRESHOLD: u32 = 10;
+
 /// What the balancer may do with a backend, best last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BackendState {
@@ -48,6 +53,8 @@ struct Counts {
     successes: u32,
     failures: u32,
     silences: u32,
+    /// Not ready while another was up.
+    laggings: u32,
 }
 
 // === impl BackendState ===
@@ -77,7 +84,11 @@ impl Backends {
     /// Takes in the outcome of a probe.
     pub fn observe(&mut self, server: ServerId, outcome: &ProbeOutcome) {
         let success_threshold = self.success_threshold;
-        self.known.entry(server).or_insert(Counts::NEW).observe(outcome, success_threshold);
+        let mut others = self.known.iter().filter(|(other, _)| **other != server);
+        let is_other_up = others.any(|(_, counts)| counts.state == BackendState::Up);
+        let counts = self.known.entry(server).or_insert(Counts::NEW);
+        counts.observe(outcome, success_threshold);
+        counts.compare(outcome, is_other_up);
     }
 
     /// Forgets the servers that are neither local nor in `peers`, and learns those that are new.
@@ -105,7 +116,7 @@ impl Backends {
 
 impl Counts {
     const NEW: Self =
-        Self { state: BackendState::Unproven, successes: 0, failures: 0, silences: 0 };
+        Self { state: BackendState::Unproven, successes: 0, failures: 0, silences: 0, laggings: 0 };
 
     fn observe(&mut self, outcome: &ProbeOutcome, success_threshold: u32) {
         if outcome.is_alive() {
@@ -145,6 +156,17 @@ impl Counts {
                 }
             }
             ProbeOutcome::Ready | ProbeOutcome::Unauthorised => {}
+        }
+    }
+
+    fn compare(&mut self, outcome: &ProbeOutcome, is_other_up: bool) {
+        if is_other_up && matches!(outcome, ProbeOutcome::NotReady(_)) {
+            self.laggings = self.laggings.saturating_add(1);
+        } else {
+            self.laggings = 0;
+        }
+        if self.laggings >= UNREADY_THRESHOLD {
+            self.at_most(BackendState::Down);
         }
     }
 
@@ -199,6 +221,27 @@ mod tests {
         for (outcomes, expected) in table {
             assert_eq!(after(outcomes), *expected, "{outcomes:?}");
         }
+    }
+
+    #[test]
+    fn one_that_stays_behind_the_others_is_left() {
+        let not_ready = || ProbeOutcome::NotReady(vec!["etcd".into()]);
+        let mut backends = Backends::new(2);
+        let local = |backends: &Backends| backends.states()[&ServerId::LOCAL];
+        backends.observe(ServerId(1), &ProbeOutcome::Ready);
+        for _ in 1..UNREADY_THRESHOLD {
+            backends.observe(ServerId::LOCAL, &not_ready());
+        }
+        assert_eq!(local(&backends), Draining);
+        backends.observe(ServerId::LOCAL, &not_ready());
+        assert_eq!(local(&backends), Down);
+        // Where all of them are not ready, none is behind.
+        let mut backends = Backends::new(2);
+        for _ in 0..100 {
+            backends.observe(ServerId(1), &not_ready());
+            backends.observe(ServerId::LOCAL, &not_ready());
+        }
+        assert_eq!(local(&backends), Draining);
     }
 
     #[test]

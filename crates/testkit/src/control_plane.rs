@@ -33,6 +33,7 @@ use self::tools::Tools;
 use crate::certs::{ClientCertificate, ClusterCa, ServiceAccountKey};
 use crate::netns::{self, Namespace, Topology};
 use crate::process::Process;
+use crate::watches::Watches;
 
 /// Ready takes 3 s on an idle machine; ten times that covers a compiler on every core.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -243,6 +244,19 @@ impl ControlPlane {
     #[must_use]
     pub fn ca(&self) -> &ClusterCa {
         &self.pki.ca
+    }
+
+    /// Opens an administrator's watches from inside a namespace, at an address of the API.
+    ///
+    /// # Errors
+    /// When the thread cannot be made.
+    pub fn watches(
+        &self,
+        namespace: &Namespace,
+        address: SocketAddr,
+        count: usize,
+    ) -> anyhow::Result<Watches> {
+        Watches::start(namespace, address, Arc::clone(&self.tls), count)
     }
 
     /// An administrator's client of a host's API server, from inside that host.

@@ -13,3 +13,4 @@ pub mod prober;
 pub mod process;
 pub mod stand_in;
 mod sys;
+pub mod watches;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use pintle_e2e::machine::{Machine, Versions};
 use pintle_e2e::results::{Results, RowResults};
-use pintle_e2e::rows::{self, ROWS, Row};
+use pintle_e2e::rows::{self, ROLLING, ROWS, Row};
 use pintle_e2e::runner::Runner;
 use pintle_e2e::say::{print, say};
 use pintle_e2e::{front, pintle, report, workspace};
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };
-    let rows: Vec<Row> = match selected(&arguments.rows) {
+    let rows: Vec<Row> = match selected(&arguments.rows, arguments.balanced) {
         Ok(rows) if arguments.balanced => rows.iter().map(|row| row.with_balancer()).collect(),
         Ok(rows) => rows.into_iter().copied().collect(),
         Err(error) => {
@@ -173,9 +173,11 @@ fn prepare(output: &std::path::Path, binary: &std::path::Path, seed: u64) -> Res
     Ok(Results::new(machine, versions, seed))
 }
 
-fn selected(ids: &[String]) -> Result<Vec<&'static Row>> {
+/// The rows of these names, or all of them; the rolling ones need the balancer.
+fn selected(ids: &[String], balanced: bool) -> Result<Vec<&'static Row>> {
     if ids.is_empty() {
-        return Ok(ROWS.iter().collect());
+        let more = if balanced { ROLLING } else { &[] };
+        return Ok(ROWS.iter().chain(more).collect());
     }
     let find = |id: &String| rows::row(id).with_context(|| format!("no row {id}: see --list"));
     ids.iter().map(find).collect()

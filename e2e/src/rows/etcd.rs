@@ -46,6 +46,11 @@ pub(super) fn of_holder_killed(scene: &mut Scene<'_>) -> Result<()> {
     let holder = scene.holder;
     let fault = scene.fault();
     scene.bed.cluster().etcd(holder).kill()?;
+    if scene.is_balanced {
+        // Its API server gets no new connections: there is nothing to move for.
+        scene.watch_until(OBSERVED);
+        return etcd_comes_back(scene, holder);
+    }
     let mut moved = None;
     while moved.is_none() && fault.elapsed() < OBSERVED {
         scene.watch(LOOK_INTERVAL);
@@ -56,9 +61,13 @@ pub(super) fn of_holder_killed(scene: &mut Scene<'_>) -> Result<()> {
         format!("on the API server without etcd for {:?}", moved.unwrap_or(OBSERVED))
     });
     scene.watch_until(OBSERVED);
+    etcd_comes_back(scene, holder)
+}
+
+fn etcd_comes_back(scene: &mut Scene<'_>, host: usize) -> Result<()> {
     scene.healed();
-    scene.bed.cluster().restart_etcd(holder)?;
-    scene.bed.wait_api_ready(holder).context("after etcd came back")?;
+    scene.bed.cluster().restart_etcd(host)?;
+    scene.bed.wait_api_ready(host).context("after etcd came back")?;
     scene.watch(AFTERMATH);
     Ok(())
 }

@@ -6,12 +6,7 @@ use super::{Control, Headline, Leader, Row, address, api, etcd, host, lease, pro
 use crate::judge::{Check, Client, GapLimit, Rules, SILENCE_LIMIT_MS};
 use crate::pintle::Tuning;
 
-const DEFAULTS: Tuning = Tuning {
-    lease_duration_ms: None,
-    releases_on_api_loss: false,
-    failure_threshold: None,
-    is_balanced: false,
-};
+const DEFAULTS: Tuning = Tuning::OFF;
 /// Far beyond every limit of a host loss.
 const SLOW_LEASE: Tuning = Tuning { lease_duration_ms: Some(10_000), ..DEFAULTS };
 const RELEASES: Tuning = Tuning { releases_on_api_loss: true, ..DEFAULTS };

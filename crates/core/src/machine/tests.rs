@@ -191,7 +191,11 @@ impl Bench {
     }
 
     pub(super) fn follower() -> Self {
-        Self::starting().follow()
+        Self::follower_with(settings())
+    }
+
+    pub(super) fn follower_with(settings: Settings) -> Self {
+        Self::starting_with(settings).follow()
     }
 
     fn follow(mut self) -> Self {

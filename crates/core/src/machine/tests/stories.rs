@@ -1,5 +1,6 @@
 //! The fault table of the design as one machine lives through it.
 
+mod balanced;
 mod candidate;
 mod hold;
 mod lead;
