@@ -90,7 +90,7 @@ pub fn start(
     config: &BalancerConfig,
     mut backends: watch::Receiver<Vec<Backend>>,
 ) -> Result<Balancer, StartError> {
-    listen::check_descriptors(config.max_connections)?;
+    listen::take_descriptors(config.max_connections)?;
     let listeners = config
         .listen
         .iter()

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
@@ -42,16 +42,25 @@ pub enum StartError {
         /// What would do.
         possible: u64,
     },
+    /// The limit could not be raised within what is allowed.
+    #[error("cannot raise the limit of open files: {0}")]
+    Limit(io::Error),
 }
 
-/// Refuses more connections than the process has descriptors for.
-pub(crate) fn check_descriptors(max_connections: usize) -> Result<(), StartError> {
+/// Takes as many descriptors as so many connections need; refuses more than the process may ever have.
+pub(crate) fn take_descriptors(max_connections: usize) -> Result<(), StartError> {
     // None is no limit.
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limits = getrlimit(Resource::Nofile);
+    let limit = limits.maximum.unwrap_or(u64::MAX);
     let reserved = OWN_DESCRIPTORS + 2 * u64::try_from(MAX_PIPES).unwrap_or(u64::MAX);
     let asked = u64::try_from(max_connections).unwrap_or(u64::MAX);
     let needed = asked.saturating_mul(2).saturating_add(reserved);
     if needed <= limit {
+        // The soft limit is 1024 where nobody chose it (select(2) knows no more), and the process's to raise.
+        if limits.current.is_some_and(|soft| soft < needed) {
+            let raised = Rlimit { current: Some(needed), maximum: limits.maximum };
+            setrlimit(Resource::Nofile, raised).map_err(|errno| StartError::Limit(errno.into()))?;
+        }
         return Ok(());
     }
     let possible = limit.saturating_sub(reserved) / 2;
@@ -90,12 +99,15 @@ mod tests {
 
     #[test]
     fn more_connections_than_descriptors_are_refused_with_what_would_do() {
-        let limit = getrlimit(Resource::Nofile).current.unwrap();
-        assert!(check_descriptors(1).is_ok());
-        let error = check_descriptors(1_000_000).unwrap_err();
+        let limit = getrlimit(Resource::Nofile).maximum.unwrap();
+        assert!(take_descriptors(1).is_ok());
+        let too_many = usize::try_from(limit).unwrap();
+        let error = take_descriptors(too_many).unwrap_err();
         let StartError::Descriptors { possible, .. } = error else { panic!("{error}") };
-        assert!(check_descriptors(usize::try_from(possible).unwrap()).is_ok());
         assert!(possible < limit / 2);
+        assert!(take_descriptors(usize::try_from(possible).unwrap()).is_ok());
+        let soft = getrlimit(Resource::Nofile).current;
+        assert!(soft.is_none_or(|soft| soft > 2 * possible), "{soft:?}");
     }
 
     #[tokio::test]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use pintle_cluster::{EventKind, KubeEvent, Observer};
 use pintle_core::command::{Direction, Transition};
 use pintle_core::config::Config;
-use pintle_core::{Desired, Event, Notice, ProbeOutcome, Role, Server, ServerId, Vip};
+use pintle_core::{
+    BackendState, Desired, Event, Notice, ProbeOutcome, Role, Server, ServerId, Vip,
+};
 use pintle_telemetry::{
     ApiServerStatus, FailoverStatus, Metrics, Published, StatusReport, VipStatus,
 };
@@ -25,6 +27,7 @@ pub(crate) struct Board {
     outcomes: BTreeMap<ServerId, ProbeOutcome>,
     last_failover: Option<FailoverStatus>,
     shown: Option<pintle_core::Status>,
+    backends: BTreeMap<ServerId, BackendState>,
 }
 
 // === impl Board ===
@@ -46,6 +49,7 @@ impl Board {
             outcomes: BTreeMap::new(),
             last_failover: None,
             shown: None,
+            backends: BTreeMap::new(),
         }
     }
 
@@ -110,9 +114,10 @@ impl Board {
     /// Publishes the status if it changed.
     pub(crate) fn publish(&mut self, desired: &Desired) {
         let status = &desired.status;
-        if self.shown.as_ref() == Some(status) {
+        if self.shown.as_ref() == Some(status) && self.backends == desired.backends {
             return;
         }
+        self.backends.clone_from(&desired.backends);
         self.shown = Some(status.clone());
         self.metrics.leader(status.role == Role::Leader);
         for vip in &self.vips {
@@ -142,6 +147,7 @@ impl Board {
                 address: server.address.to_string(),
                 outcome: outcome.map(|outcome| outcome.label().to_owned()),
                 ready: outcome == Some(&ProbeOutcome::Ready),
+                backend: self.backends.get(&server.id).map(|state| state.label().to_owned()),
             }
         });
         statuses.collect()

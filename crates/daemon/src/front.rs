@@ -21,7 +21,7 @@ const MAX_THREADS: usize = 4;
 /// server; then its sessions end.
 #[derive(Debug)]
 pub(crate) struct Front {
-    _redirect: Option<Redirect>,
+    redirect: Option<Redirect>,
     runtime: Option<Runtime>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn start(
         "Balancing"
     );
     metrics.follow_balancer(move || totals(&balancer));
-    Ok(Some(Front { _redirect: redirect, runtime: Some(runtime) }))
+    Ok(Some(Front { redirect, runtime: Some(runtime) }))
 }
 
 /// Proxied bytes never run on the control thread.
@@ -107,6 +107,7 @@ fn totals(balancer: &Balancer) -> BalancerTotals {
 
 impl Drop for Front {
     fn drop(&mut self) {
+        drop(self.redirect.take());
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

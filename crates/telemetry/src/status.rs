@@ -70,6 +70,9 @@ pub struct ApiServerStatus {
     pub outcome: Option<String>,
     /// The outcome was `ready`.
     pub ready: bool,
+    /// What the balancer may do with it, as in `pintle_core::BackendState::label`; none without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
 }
 
 /// A change of ownership and its phases, as in its log line.

@@ -37,7 +37,10 @@ pub(super) fn describe(status: &Value) -> String {
     for server in items(&status["apiservers"]) {
         let outcome = word(&server["outcome"]);
         let outcome = if outcome.is_empty() { "not probed yet".to_owned() } else { outcome };
-        line("api server", join(&[word(&server["target"]), word(&server["address"]), outcome]));
+        let backend = word(&server["backend"]);
+        let backend = if backend.is_empty() { backend } else { format!("backend {backend}") };
+        let words = [word(&server["target"]), word(&server["address"]), outcome, backend];
+        line("api server", join(&words));
     }
     line("failover", failover(&status["last_failover"]));
     if text.is_empty() {
