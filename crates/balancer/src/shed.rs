@@ -6,8 +6,9 @@ use std::time::Duration;
 /// A backend that came back is believed after this: what comes and goes moves nobody.
 const PROBATION: Duration = Duration::from_secs(5);
 
-/// A surplus below this part of an equal share is left alone, so that three end within 10 %.
-const TOLERANCE: usize = 50;
+/// A surplus below this part of an equal share is left alone. What the others keep adds up for the one that
+/// lacks it: five servers end within 5 % of each other.
+const TOLERANCE: usize = 100;
 
 /// How hard sessions are moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
