@@ -46,14 +46,18 @@ pub(crate) fn start(
         shed_rate: wanted.shed_rate,
         shed_floor: wanted.shed_floor,
     };
+    // At once, so that a failing start ends the runtime as an orderly end does.
     let runtime = runtime().map_err(RunError::internal)?;
+    let handle = runtime.handle().clone();
+    let mut front = Front { redirect: None, runtime: Some(runtime) };
     let balancer = {
-        let _context = runtime.enter();
+        let _context = handle.enter();
         pintle_balancer::start(&balancer_config, backends)?
     };
     // Only now: rules that lead nowhere would cost the API server's own port a moment.
-    let redirect =
-        is_shared.then(|| Redirect::install(&config.vips, wanted.port, hidden)).transpose()?;
+    if is_shared {
+        front.redirect = Some(Redirect::install(&config.vips, wanted.port, hidden)?);
+    }
     tracing::info!(
         port = wanted.port,
         listen = ?balancer.addresses(),
@@ -61,7 +65,7 @@ pub(crate) fn start(
         "Balancing"
     );
     metrics.follow_balancer(move || totals(&balancer));
-    Ok(Some(Front { redirect, runtime: Some(runtime) }))
+    Ok(Some(front))
 }
 
 /// Proxied bytes never run on the control thread.

@@ -40,7 +40,7 @@ pub enum RedirectError {
     /// The kernel refused.
     #[error(
         "connections to {what} cannot be led to the balancer, nftables refused: give it another \
-         balancer.port, or load nf_tables, nft_tproxy and nft_nat: {source}"
+         balancer.port, or load nf_tables, nft_tproxy, nft_nat and nft_fib_inet: {source}"
     )]
     Refused {
         /// The VIPs and the port.

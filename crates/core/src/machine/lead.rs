@@ -239,9 +239,12 @@ impl Machine {
         }
     }
 
-    /// Health takes the VIP away only where another API server is ready (I4): with the balancer this node is
-    /// fit then.
+    /// Health takes the VIP away only where another API server is ready (I4): with the balancer never,
+    /// since connections go to that one from here.
     pub(super) fn consider_demotion(&mut self, now: Instant) {
+        if self.settings.is_balanced {
+            return;
+        }
         let is_unfit = self.fitness() == Fitness::Unfit && now >= self.demote_not_before;
         if is_unfit && self.health.is_peer_better() && matches!(self.phase, Phase::Leader(_)) {
             self.begin_departure(Reason::Unhealthy, now);

@@ -23,6 +23,8 @@ const DESTINATION_NAT: i32 = -100;
 const ACCEPT: u32 = 1;
 /// IPPROTO_TCP.
 const TCP: u8 = 6;
+/// An address of the host itself (linux/rtnetlink.h).
+const RTN_LOCAL: u32 = 2;
 /// The loopback link's index in every network namespace (LOOPBACK_IFINDEX).
 const LOOPBACK_INDEX: u32 = 1;
 
@@ -47,6 +49,7 @@ pub(super) fn install(vips: &[Vip], port: u16, to: u16, flags: TableFlags) -> Ve
     messages.push(chain(FROM_HERE, "nat", InetHookNumber::LocalOut, DESTINATION_NAT));
     for vip in vips {
         let mut outside = is_to(vip.0, port);
+        outside.extend(is_local());
         outside.extend(target(vip.0, to));
         outside.push(tproxy(vip.0));
         messages.push(rule(FROM_OUTSIDE, outside));
@@ -113,6 +116,14 @@ fn is_to(address: IpAddr, port: u16) -> Vec<Expression> {
         payload(TRANSPORT_HEADER, DESTINATION_PORT),
         equals(port.to_be_bytes().to_vec()),
     ]
+}
+
+/// The destination is this host's at the moment. What has to be forwarded must not be caught: the kernel
+/// drops what it would forward and has a socket (net/ipv4/ip_forward.c).
+fn is_local() -> [Expression; 2] {
+    // NFTA_FIB_DREG, NFTA_FIB_RESULT (NFT_FIB_RESULT_ADDRTYPE), NFTA_FIB_FLAGS (NFTA_FIB_F_DADDR).
+    let look = other("fib", &[(1, Register::Reg1.into()), (2, 3), (3, 2)]);
+    [look, equals(RTN_LOCAL.to_ne_bytes().to_vec())]
 }
 
 /// The new destination: the address in the first register, the port in the second.
