@@ -44,6 +44,8 @@ pub struct Backend {
 #[derive(Clone, Debug)]
 pub struct Backends {
     success_threshold: u32,
+    /// One that is not in any list and is never forgotten.
+    resident: Option<ServerId>,
     known: BTreeMap<ServerId, Counts>,
 }
 
@@ -75,10 +77,18 @@ impl BackendState {
 // === impl Backends ===
 
 impl Backends {
-    /// None yet; one that failed is up again after so many successes in a row.
+    /// On a control-plane node: the local API server, and those that are learnt. One that failed is up again
+    /// after so many successes in a row.
     #[must_use]
     pub fn new(success_threshold: u32) -> Self {
-        Self { success_threshold, known: BTreeMap::from([(ServerId::LOCAL, Counts::NEW)]) }
+        let known = BTreeMap::from([(ServerId::LOCAL, Counts::NEW)]);
+        Self { success_threshold, resident: Some(ServerId::LOCAL), known }
+    }
+
+    /// On a worker: none but those that are learnt.
+    #[must_use]
+    pub const fn on_worker(success_threshold: u32) -> Self {
+        Self { success_threshold, resident: None, known: BTreeMap::new() }
     }
 
     /// Takes in the outcome of a probe.
@@ -93,7 +103,8 @@ impl Backends {
 
     /// Forgets the servers that are neither local nor in `peers`, and learns those that are new.
     pub fn learn(&mut self, peers: &[ServerId]) {
-        self.known.retain(|server, _| *server == ServerId::LOCAL || peers.contains(server));
+        let resident = self.resident;
+        self.known.retain(|server, _| Some(*server) == resident || peers.contains(server));
         for peer in peers {
             self.known.entry(*peer).or_insert(Counts::NEW);
         }
@@ -254,5 +265,16 @@ mod tests {
         assert!(!backends.is_any_up(), "the one that was up is gone");
         backends.learn(&[]);
         assert_eq!(backends.states().len(), 1, "the local one stays");
+    }
+
+    #[test]
+    fn on_a_worker_there_are_none_but_the_learnt() {
+        let mut backends = Backends::on_worker(2);
+        assert!(backends.states().is_empty());
+        backends.learn(&[ServerId(1), ServerId(2)]);
+        backends.observe(ServerId(1), &ProbeOutcome::Ready);
+        assert!(backends.is_any_up());
+        backends.learn(&[ServerId(2)]);
+        assert_eq!(backends.states(), BTreeMap::from([(ServerId(2), Unproven)]));
     }
 }

@@ -6,8 +6,8 @@
 //!  flags ----------/     (keys)     (values)     (pairs)
 //! ```
 //!
-//! [`Config::read`] is the only constructor that reads texts. It never opens a file, never looks at
-//! the process's environment and never stops at the first mistake. [`KEYS`] is the one table of what
+//! [`Configuration::read`] reads either role, [`Config::read`] the control plane's alone; nothing else reads
+//! texts. They never open a file, never look at the process's environment and never stop at the first mistake. [`KEYS`] is the one table of what
 //! there is to configure; help texts and documentation are made from it.
 
 use std::net::SocketAddr;
@@ -21,9 +21,11 @@ mod gather;
 mod mistake;
 mod node;
 mod parse;
+mod proxy;
 mod read;
 mod reference;
 mod relations;
+mod role;
 mod schema;
 mod settings;
 mod suggest;
@@ -34,8 +36,19 @@ mod words;
 pub use gather::{Argument, FILE_VARIABLE, Sources};
 pub use mistake::{Mistake, Mistakes, Place};
 pub use node::{Document, Entry, Mark, Node, Scalar, Style, Value};
-pub use reference::{defaults_yaml, markdown_reasons, markdown_table};
+pub use proxy::ProxyConfig;
+pub use reference::{defaults_yaml, markdown_proxy_table, markdown_reasons, markdown_table};
+pub use role::{OnWorker, Role, on_worker};
 pub use schema::{API_VERSION, Fallback, KEYS, KIND, Key, Shape, key};
+
+/// A configuration of either role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Configuration {
+    /// `role: control-plane`.
+    ControlPlane(Box<Config>),
+    /// `role: proxy`.
+    Proxy(Box<ProxyConfig>),
+}
 
 /// A configuration that was checked as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]

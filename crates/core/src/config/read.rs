@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::gather::{Gathered, Sources};
 use super::mistake::{Complaint, Mistakes};
-use super::settings::{Item, Setting, Settings};
+use super::role::Role;
+use super::settings::{Item, Setting, Settings, plain};
 use super::{
-    Algorithm, Announce, ApiLoss, ApiServer, Balancer, Config, Election, LogFormat, LogLevel,
-    Place, Probe, Telemetry, duration, parse, relations,
+    Algorithm, Announce, ApiLoss, ApiServer, Balancer, Config, Configuration, Election, LogFormat,
+    LogLevel, Place, Probe, Telemetry, duration, parse, proxy, relations,
 };
 use crate::vip::Vip;
 
@@ -47,6 +48,7 @@ const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
 /// Beyond an hour no neighbour's table is repaired in time to matter.
 const LONGEST_REFRESH: Duration = Duration::from_secs(3600);
 
+const ROLES: [(&str, Role); 2] = [("control-plane", Role::ControlPlane), ("proxy", Role::Proxy)];
 const API_LOSSES: [(&str, ApiLoss); 2] = [("hold", ApiLoss::Hold), ("release", ApiLoss::Release)];
 const ALGORITHMS: [(&str, Algorithm); 3] = [
     ("least-connections", Algorithm::LeastConnections),
@@ -62,7 +64,9 @@ const LEVELS: [(&str, LogLevel); 5] = [
     ("trace", LogLevel::Trace),
 ];
 
-impl Config {
+// === impl Configuration ===
+
+impl Configuration {
     /// Reads a configuration out of all sources: flags over environment over file over defaults.
     ///
     /// # Errors
@@ -71,13 +75,60 @@ impl Config {
     /// by themselves.
     pub fn read(sources: &Sources) -> Result<Self, Mistakes> {
         let mut settings = Settings::new(Gathered::from_sources(sources));
-        let config = read_all(&mut settings);
-        match (settings.finish(), config) {
-            (Some(mistakes), _) => Err(mistakes),
-            (None, Some(config)) => Ok(config),
-            // A value is only absent when a mistake was told about it.
-            (None, None) => Err(unexplained()),
+        let configuration = match read_role(&mut settings).value {
+            Some(Role::Proxy) => {
+                settings.take_role(Role::Proxy);
+                proxy::read(&mut settings).map(Box::new).map(Self::Proxy)
+            }
+            Some(Role::ControlPlane) => {
+                read_all(&mut settings).map(Box::new).map(Self::ControlPlane)
+            }
+            // Whoever mistyped the role has perhaps no VIP to give.
+            None => {
+                settings.excuse("vips");
+                read_all(&mut settings).map(Box::new).map(Self::ControlPlane)
+            }
+        };
+        concluded(settings, configuration)
+    }
+
+    /// Logs, metrics, status.
+    #[must_use]
+    pub const fn telemetry(&self) -> &Telemetry {
+        match self {
+            Self::ControlPlane(config) => &config.telemetry,
+            Self::Proxy(config) => &config.telemetry,
         }
+    }
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads the configuration of a control-plane node, as [`Configuration::read`] does.
+    ///
+    /// # Errors
+    ///
+    /// The same, and the role of a proxy.
+    pub fn read(sources: &Sources) -> Result<Self, Mistakes> {
+        let mut settings = Settings::new(Gathered::from_sources(sources));
+        let role = read_role(&mut settings);
+        if role.value == Some(Role::Proxy) {
+            let complaint =
+                Complaint::with("a proxy has no place here, want control-plane", "remove it");
+            settings.complain(role.place, role.path, complaint);
+        }
+        let config = read_all(&mut settings);
+        concluded(settings, config)
+    }
+}
+
+fn concluded<T>(settings: Settings, config: Option<T>) -> Result<T, Mistakes> {
+    match (settings.finish(), config) {
+        (Some(mistakes), _) => Err(mistakes),
+        (None, Some(config)) => Ok(config),
+        // A value is only absent when a mistake was told about it.
+        (None, None) => Err(unexplained()),
     }
 }
 
@@ -88,7 +139,6 @@ fn unexplained() -> Mistakes {
 
 /// Every section is read before any is looked at, so that every mistake is found.
 fn read_all(settings: &mut Settings) -> Option<Config> {
-    read_role(settings);
     let node = settings.one("node", parse::name);
     let interface = settings.one("interface", |scalar| parse::optional(scalar, parse::link));
     let vips = settings.list("vips", MOST_VIPS, parse::vip);
@@ -110,20 +160,8 @@ fn read_all(settings: &mut Settings) -> Option<Config> {
     })
 }
 
-fn plain<T>(items: Vec<Item<T>>) -> Vec<T> {
-    items.into_iter().map(|item| item.value).collect()
-}
-
-fn read_role(settings: &mut Settings) {
-    let role = settings
-        .one("role", |role| parse::word(role, &[("control-plane", true), ("proxy", false)]));
-    if role.value == Some(false) {
-        let complaint = Complaint::with(
-            "the proxy on workers comes with a later version of pintle",
-            "remove it",
-        );
-        settings.complain(role.place, role.path, complaint);
-    }
+fn read_role(settings: &mut Settings) -> Setting<Role> {
+    settings.one("role", |role| parse::word(role, &ROLES))
 }
 
 fn read_election(settings: &mut Settings) -> Option<Election> {
@@ -167,7 +205,7 @@ fn read_api_server(settings: &mut Settings, vips: &Setting<Vec<Item<Vip>>>) -> O
     })
 }
 
-fn read_probe(settings: &mut Settings) -> Option<Probe> {
+pub(super) fn read_probe(settings: &mut Settings) -> Option<Probe> {
     let path = settings.one("apiserver.probe.path", parse::url_path);
     let period = settings.one("apiserver.probe.period", |scalar| {
         duration::between(scalar, SHORTEST_PERIOD, LONGEST_PROBE)
@@ -209,30 +247,52 @@ fn read_balancer(
     let enabled = settings.one("balancer.enabled", parse::boolean);
     let port = settings.one("balancer.port", |scalar| parse::integer(scalar, 1, 65535));
     let listen = settings.one("balancer.listen", parse::listen);
-    let algorithm = settings.one("balancer.algorithm", |scalar| parse::word(scalar, &ALGORITHMS));
-    let most = settings
-        .one("balancer.maxConnections", |scalar| parse::integer(scalar, 1, MOST_CONNECTIONS));
+    let spread = read_spread(settings);
     let backends =
         settings.list("balancer.backends", MOST_BACKENDS, |scalar| parse::socket(scalar, false));
-    let shed_rate =
-        settings.one("balancer.shedRate", |scalar| parse::integer(scalar, 0, MOST_SHED));
-    let shed_floor =
-        settings.one("balancer.shedFloor", |scalar| parse::integer(scalar, 0, MOST_CONNECTIONS));
     relations::backends(settings, &backends, vips);
     relations::balancer_listen(settings, &listen, &port, apiserver);
+    let Spread { algorithm, max_connections, shed_rate, shed_floor } = spread?;
     let balancer = Balancer {
         port: u16::try_from(port.value?).ok()?,
         listen: listen.value?,
-        algorithm: algorithm.value?,
-        max_connections: usize::try_from(most.value?).ok()?,
+        algorithm,
+        max_connections,
         backends: plain(backends.value?),
-        shed_rate: usize::try_from(shed_rate.value?).ok()?,
-        shed_floor: usize::try_from(shed_floor.value?).ok()?,
+        shed_rate,
+        shed_floor,
     };
     Some(enabled.value?.then_some(balancer))
 }
 
-fn read_telemetry(settings: &mut Settings, vips: &Setting<Vec<Item<Vip>>>) -> Option<Telemetry> {
+/// How connections are spread: the same in both roles.
+pub(super) struct Spread {
+    pub(super) algorithm: Algorithm,
+    pub(super) max_connections: usize,
+    pub(super) shed_rate: usize,
+    pub(super) shed_floor: usize,
+}
+
+pub(super) fn read_spread(settings: &mut Settings) -> Option<Spread> {
+    let algorithm = settings.one("balancer.algorithm", |scalar| parse::word(scalar, &ALGORITHMS));
+    let most = settings
+        .one("balancer.maxConnections", |scalar| parse::integer(scalar, 1, MOST_CONNECTIONS));
+    let shed_rate =
+        settings.one("balancer.shedRate", |scalar| parse::integer(scalar, 0, MOST_SHED));
+    let shed_floor =
+        settings.one("balancer.shedFloor", |scalar| parse::integer(scalar, 0, MOST_CONNECTIONS));
+    Some(Spread {
+        algorithm: algorithm.value?,
+        max_connections: usize::try_from(most.value?).ok()?,
+        shed_rate: usize::try_from(shed_rate.value?).ok()?,
+        shed_floor: usize::try_from(shed_floor.value?).ok()?,
+    })
+}
+
+pub(super) fn read_telemetry(
+    settings: &mut Settings,
+    vips: &Setting<Vec<Item<Vip>>>,
+) -> Option<Telemetry> {
     // Port 0 is any free port: the log says which one it got.
     let address = settings.one("telemetry.address", |scalar| parse::socket(scalar, true));
     let metrics = settings.one("telemetry.metricsAddress", |scalar| {

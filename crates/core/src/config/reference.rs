@@ -1,6 +1,7 @@
 //! The configuration in words: the defaults as a file, and the table of the documentation.
 
-use super::schema::{API_VERSION, Fallback, KEYS, KIND, Key, Shape};
+use super::role::{OnWorker, Role, on_worker};
+use super::schema::{API_VERSION, Fallback, KEYS, KIND, Key, Shape, default_text};
 
 /// A file that says what holds without a file, with the meaning of each key. What has no default is
 /// there as a comment.
@@ -61,4 +62,16 @@ pub fn markdown_table() -> String {
 pub fn markdown_reasons() -> String {
     let lines = KEYS.iter().filter(|key| matches!(key.fallback, Fallback::Text(_)));
     lines.map(|key| format!("- `{}` {}: {}\n", key.path, key.default_text(), key.reason)).collect()
+}
+
+/// The keys of a worker's proxy with their defaults there, as Markdown.
+#[must_use]
+pub fn markdown_proxy_table() -> String {
+    let mut text = String::from("| key | default with `role: proxy` |\n|---|---|\n");
+    let is_there = |key: &&Key| !matches!(on_worker(key.path), OnWorker::Refused(_));
+    for key in KEYS.iter().filter(|key| key.path != "role").filter(is_there) {
+        let default = default_text(Role::Proxy.fallback(key), key.shape);
+        text.push_str(&format!("| `{}` | {default} |\n", key.path));
+    }
+    text
 }

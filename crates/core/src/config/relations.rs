@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::duration::show;
 use super::mistake::Complaint;
 use super::settings::{Item, Setting, Settings};
-use super::{ApiServer, Listen};
+use super::{ApiServer, Listen, Telemetry, proxy};
 use crate::vip::Vip;
 
 /// What must be left of a lease when the right to the VIP ends: unbinding takes a few milliseconds,
@@ -139,6 +139,47 @@ pub(super) fn balancer_listen(
         let message = format!("{own} is the API server's own port");
         let advice = "give another one, clients do not see it";
         settings.contradict(listen, port, Complaint::with(message, advice));
+    }
+}
+
+/// On a worker: what leads nowhere, or back.
+pub(super) fn proxy_backends(
+    settings: &mut Settings,
+    backends: &proxy::Backends,
+    own: Option<SocketAddr>,
+) {
+    let Some(items) = &backends.value else { return };
+    if items.is_empty() {
+        let complaint = Complaint::with(
+            "want at least one API server, the others are asked of the cluster",
+            "write it as [192.0.2.11:6443]",
+        );
+        settings.complain(backends.place.clone(), backends.path, complaint);
+    }
+    for backend in items {
+        if let Some((message, advice)) = proxy::fault(backend.value, own) {
+            let complaint = Complaint::with(message, advice);
+            settings.complain(backend.place.clone(), backends.path, complaint);
+        }
+    }
+}
+
+/// On a worker: the proxy's own address is not the telemetry's.
+pub(super) fn proxy_listeners(
+    settings: &mut Settings,
+    listen: &Setting<Listen>,
+    own: SocketAddr,
+    telemetry: &Telemetry,
+) {
+    let others = [
+        ("telemetry.address", Some(telemetry.address)),
+        ("telemetry.metricsAddress", telemetry.metrics_address),
+    ];
+    for (path, other) in others {
+        let Some(other) = other.filter(|other| is_same_listener(own, *other)) else { continue };
+        let message = format!("{own}{} and {path} {other} are the same port", listen.origin());
+        let complaint = Complaint::with(message, "give another port to one of them");
+        settings.complain(listen.place.clone(), listen.path, complaint);
     }
 }
 

@@ -59,8 +59,8 @@ pub const KEYS: &[Key] = &[
         fallback: Fallback::Text("control-plane"),
         flag: None,
         value_name: "ROLE",
-        meaning: "What this pintle is: `control-plane` (`proxy` is not available yet)",
-        reason: "the only role there is",
+        meaning: "What this pintle is: `control-plane`, or `proxy`, the node-local balancer of a worker (docs/proxy.md)",
+        reason: "the VIP is what most are here for",
     },
     Key {
         path: "node",
@@ -269,7 +269,7 @@ pub const KEYS: &[Key] = &[
         fallback: Fallback::Text("6444"),
         flag: None,
         value_name: "PORT or ADDRESS:PORT",
-        meaning: "Where on the VIP it listens when `balancer.port` is the API server's own: clients do not see it",
+        meaning: "Where on the VIP it listens when `balancer.port` is the API server's own: clients do not see it. With `role: proxy` where clients connect to, on the loopback",
         reason: "next to the API server's port, which is taken on every address",
     },
     Key {
@@ -390,12 +390,17 @@ impl Key {
     /// What holds when it is not given, in the documentation's words.
     #[must_use]
     pub fn default_text(&self) -> String {
-        match (self.fallback, self.shape) {
-            (Fallback::Text(text), Shape::List) => format!("`[{}]`", text.replace(',', ", ")),
-            (Fallback::Text(""), Shape::One) => "`\"\"`".to_owned(),
-            (Fallback::Text(text), Shape::One) => format!("`{text}`"),
-            (Fallback::Required(_), _) => "required".to_owned(),
-            (Fallback::Found { how, .. }, _) => how.to_owned(),
-        }
+        default_text(self.fallback, self.shape)
+    }
+}
+
+/// What holds when a key is not given, in the documentation's words.
+pub(super) fn default_text(fallback: Fallback, shape: Shape) -> String {
+    match (fallback, shape) {
+        (Fallback::Text(text), Shape::List) => format!("`[{}]`", text.replace(',', ", ")),
+        (Fallback::Text(""), Shape::One) => "`\"\"`".to_owned(),
+        (Fallback::Text(text), Shape::One) => format!("`{text}`"),
+        (Fallback::Required(_), _) => "required".to_owned(),
+        (Fallback::Found { how, .. }, _) => how.to_owned(),
     }
 }

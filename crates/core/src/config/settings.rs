@@ -6,6 +6,7 @@
 use super::gather::{Gathered, Given, Raw};
 use super::mistake::{Complaint, Mistakes, Place, quote};
 use super::node::Scalar;
+use super::role::Role;
 use super::schema::{Fallback, Key, Shape, key};
 
 /// A value with its place. Without a value when it, or what was given for it, is wrong; without a
@@ -28,11 +29,34 @@ pub(super) struct Item<T> {
 #[derive(Debug)]
 pub(super) struct Settings {
     gathered: Gathered,
+    role: Role,
+}
+
+/// The values without their places.
+pub(super) fn plain<T>(items: Vec<Item<T>>) -> Vec<T> {
+    items.into_iter().map(|item| item.value).collect()
 }
 
 impl Settings {
     pub(super) const fn new(gathered: Gathered) -> Self {
-        Self { gathered }
+        Self { gathered, role: Role::ControlPlane }
+    }
+
+    /// From now on the defaults are this role's.
+    pub(super) const fn take_role(&mut self, role: Role) {
+        self.role = role;
+    }
+
+    /// A key that is not to be missed when it is not given.
+    pub(super) fn excuse(&mut self, path: &'static str) {
+        self.gathered.meant.insert(path);
+    }
+
+    /// Tells of every source that gives a key which has no meaning, and forgets what it says.
+    pub(super) fn refuse(&mut self, path: &'static str, why: &str) {
+        for Given { place, .. } in self.gathered.given.remove(path).unwrap_or_default() {
+            self.complain(Some(place), path, Complaint::with(why, "remove it"));
+        }
     }
 
     /// The value of a key that takes one.
@@ -124,7 +148,7 @@ impl Settings {
     /// The default's text; tells that a required key is missing.
     fn fallback(&mut self, path: &'static str) -> Option<&'static str> {
         let key = key(path)?;
-        match key.fallback {
+        match self.role.fallback(key) {
             Fallback::Text(text) => Some(text),
             // An empty text reads as "not given" for the keys that are found on the node.
             Fallback::Found { .. } => Some(""),
@@ -163,10 +187,13 @@ impl Settings {
 }
 
 fn missing(key: &Key, example: &str) -> Complaint {
-    let flag = key.flag.unwrap_or("set");
+    let flag = key.flag.map_or_else(
+        || format!("--set {}={example}", key.path),
+        |flag| format!("--{flag} {example}"),
+    );
     let advice = match key.shape {
-        Shape::One => format!("write {}: {example}, or give --{flag} {example}", key.name()),
-        Shape::List => format!("write {}: [{example}], or give --{flag} {example}", key.name()),
+        Shape::One => format!("write {}: {example}, or give {flag}", key.name()),
+        Shape::List => format!("write {}: [{example}], or give {flag}", key.name()),
     };
     Complaint::with("is missing", advice)
 }

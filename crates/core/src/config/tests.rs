@@ -7,6 +7,7 @@ use super::*;
 
 mod trees;
 mod values;
+mod worker;
 
 /// A file that says nothing is wrong with it and nothing else.
 fn header() -> Vec<(&'static str, Node)> {

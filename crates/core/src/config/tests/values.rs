@@ -75,7 +75,6 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
     ("node", "Node-1", "\"Node-1\" is no name that Kubernetes takes; did you mean node-1?"),
     ("node", "", "is empty; give a value or leave it out"),
-    ("role", "proxy", "the proxy on workers comes with a later version of pintle; remove it"),
     ("role", "worker", "\"worker\" is not one of control-plane, proxy"),
     (
         "election.namespace",
