@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use crate::aside::Aside;
 use crate::chain::Chain;
 use crate::lease::LeaseObject;
 use crate::ledger::Ledger;
@@ -26,8 +27,8 @@ pub(crate) struct Api {
     pub(crate) chain: Arc<Chain>,
     /// For the Lease, and nothing else.
     pub(crate) lease_transport: Transport,
-    /// For all that may be late: it never takes a connection that a renewal waits for.
-    pub(crate) side_transport: Transport,
+    /// For all that may be late.
+    pub(crate) aside: Aside,
     pub(crate) local: SocketAddr,
     pub(crate) servers: watch::Receiver<Vec<Server>>,
     pub(crate) observer: Observer,

@@ -1,7 +1,7 @@
 //! Where the API servers are: the EndpointSlices of the Service `kubernetes`, remembered while no API
 //! server answers.
 
-mod memory;
+pub(crate) mod memory;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::memory::Memory;
 use crate::api::{ATTEMPT_TIMEOUT, Api, get, parse};
+use crate::aside::Aside;
 use crate::rarely::Trouble;
 use crate::watcher::Frames;
 
@@ -28,20 +29,20 @@ const WATCH_SECONDS: u32 = 300;
 const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
 
 /// After a failure. Nothing urgent waits for a new API server's address.
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+pub(crate) const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// A list, as far as it is needed.
 #[derive(Debug, Deserialize)]
-struct Slices {
-    metadata: ListMeta,
-    items: Vec<EndpointSlice>,
+pub(crate) struct Slices {
+    pub(crate) metadata: ListMeta,
+    pub(crate) items: Vec<EndpointSlice>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ListMeta {
-    resource_version: String,
+pub(crate) struct ListMeta {
+    pub(crate) resource_version: String,
 }
 
 /// A watch's line; the object is not looked at, the list is asked again.
@@ -64,7 +65,7 @@ pub(crate) async fn run(
     loop {
         let servers = api.servers();
         let server = servers[place % servers.len()].address;
-        match list(&api, server).await {
+        match list(&api.aside, server).await {
             Ok(slices) => {
                 backoff = FIRST_BACKOFF;
                 if refused.is_over() {
@@ -79,7 +80,7 @@ pub(crate) async fn run(
                     *published = known;
                     is_new
                 });
-                wait_for_change(&api, server, &slices.metadata.resource_version).await;
+                wait_for_change(&api.aside, server, &slices.metadata.resource_version).await;
                 // A change comes in several steps, and a watch may be refused each time.
                 sleep(FIRST_BACKOFF).await;
             }
@@ -97,20 +98,20 @@ pub(crate) async fn run(
     }
 }
 
-async fn list(api: &Api, server: SocketAddr) -> Result<Slices, LeaseFailure> {
-    let asking = async { parse(api.send_aside(server, get(PATH.into())).await?).await };
+pub(crate) async fn list(aside: &Aside, server: SocketAddr) -> Result<Slices, LeaseFailure> {
+    let asking = async { parse(aside.send(server, get(PATH.into())).await?).await };
     timeout(ATTEMPT_TIMEOUT, asking).await.unwrap_or(Err(LeaseFailure::Timeout))
 }
 
 /// Returns when something changed, or the watch ended.
-async fn wait_for_change(api: &Api, server: SocketAddr, version: &str) {
+pub(crate) async fn wait_for_change(aside: &Aside, server: SocketAddr, version: &str) {
     // It comes from a server and goes into a URL.
     if !version.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return sleep(MAX_BACKOFF).await;
     }
     let path =
         format!("{PATH}&watch=true&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}");
-    let Ok(response) = api.send_aside(server, get(path)).await else {
+    let Ok(response) = aside.send(server, get(path)).await else {
         return sleep(MAX_BACKOFF).await;
     };
     watch_until_change(response.into_body(), server).await;
@@ -134,7 +135,7 @@ async fn watch_until_change(body: Body, server: SocketAddr) {
 
 /// Every address with the port named `https`, ready or not: whether it can be used is found out by
 /// using it.
-fn addresses(slices: &[EndpointSlice]) -> BTreeSet<SocketAddr> {
+pub(crate) fn addresses(slices: &[EndpointSlice]) -> BTreeSet<SocketAddr> {
     let mut found = BTreeSet::new();
     for slice in slices {
         let ports = slice.ports.iter().flatten();

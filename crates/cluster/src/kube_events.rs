@@ -58,7 +58,7 @@ async fn post(api: &Api, body: &Value) -> Result<(), LeaseFailure> {
     };
     let mut failure = LeaseFailure::Refused;
     for server in api.servers().iter().take(MAX_TRIES) {
-        match api.send_aside(server.address, ask.clone()).await {
+        match api.aside.send(server.address, ask.clone()).await {
             // What another server was too slow to confirm is there: the name is the same.
             Ok(_) | Err(LeaseFailure::Conflict) => return Ok(()),
             Err(last) if last.is_api_loss() => failure = last,

@@ -23,6 +23,9 @@
 //! | `kube_events` | 1 | Events that wait are lost |
 //! | `upkeep` (look) | one for each file and the service account | a look that is blocked by a disk ends by itself on the blocking pool |
 //! | `upkeep` (try, clean) | 1 each | cancel-safe |
+//!
+//! On a worker there is no Lease: [`discover()`] spawns one task that asks where the API servers are, and
+//! `upkeep` (look).
 
 #![forbid(unsafe_code)]
 
@@ -33,6 +36,7 @@ mod check;
 mod clock;
 mod credential;
 mod dial;
+mod discover;
 mod endpoints;
 mod kube_events;
 mod kubeconfig;
@@ -48,6 +52,7 @@ mod upkeep;
 mod watcher;
 
 pub use check::check_kubeconfig;
+pub use discover::{Discovered, Discovering, DiscoveryConfig, Way, discover};
 pub use kubeconfig::{KubeconfigError, KubeconfigReport};
 pub use start::{Running, StartError, start};
 pub use types::{

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::api::Api;
+use crate::aside::Aside;
 use crate::chain::Chain;
 use crate::lease::Identity;
 use crate::ledger::Ledger;
@@ -98,7 +99,7 @@ pub fn start(
         ledger: Ledger::new(identity),
         chain: Arc::clone(&chain),
         lease_transport: Transport::new(name.clone(), Arc::clone(&untrusted)),
-        side_transport: Transport::new(name, untrusted),
+        aside: Aside { chain, transport: Transport::new(name, untrusted), is_judge: false },
         local: config.local,
         servers,
         observer: config.observer,
@@ -106,7 +107,7 @@ pub fn start(
 
     let mut tasks = JoinSet::new();
     for (place, source) in sources.into_iter().enumerate() {
-        tasks.spawn(upkeep::keep_looking(Arc::clone(&chain), place, source));
+        tasks.spawn(upkeep::keep_looking(Arc::clone(&api.chain), place, source));
     }
     tasks.spawn(upkeep::keep_trying(Arc::clone(&api)));
     tasks.spawn(upkeep::keep_clean(Arc::clone(&api)));
@@ -121,7 +122,7 @@ pub fn start(
     Ok(Running { _tasks: tasks, posting })
 }
 
-fn sources(kubeconfigs: Vec<PathBuf>, service_account: PathBuf) -> Vec<Source> {
+pub(crate) fn sources(kubeconfigs: Vec<PathBuf>, service_account: PathBuf) -> Vec<Source> {
     let kubeconfigs = kubeconfigs.into_iter().map(Source::Kubeconfig);
     kubeconfigs.chain([Source::ServiceAccount(service_account)]).collect()
 }

@@ -69,7 +69,7 @@ pub(crate) async fn keep_clean(api: Arc<Api>) {
         };
         let addresses: Vec<_> = api.servers().iter().map(|server| server.address).collect();
         let serials = api.chain.serials();
-        for transport in [&api.lease_transport, &api.side_transport] {
+        for transport in [&api.lease_transport, &api.aside.transport] {
             transport.retain(|server, credential| {
                 addresses.contains(&server) && serials.contains(&credential)
             });

@@ -15,7 +15,7 @@ const MAX_ADDRESSES: usize = 16;
 
 /// Addresses and when a list last had them.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     seen: BTreeMap<SocketAddr, Instant>,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Memory {
 
 impl Memory {
     /// Takes in a list. Only a list makes the others older: while nobody answers, all are kept.
-    pub(super) fn learn(&mut self, listed: BTreeSet<SocketAddr>, now: Instant) {
+    pub(crate) fn learn(&mut self, listed: BTreeSet<SocketAddr>, now: Instant) {
         self.seen.extend(listed.into_iter().map(|address| (address, now)));
         self.seen.retain(|_, at| now.duration_since(*at) < MAX_AGE);
         while self.seen.len() > MAX_ADDRESSES {
@@ -35,7 +35,7 @@ impl Memory {
         }
     }
 
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.seen.keys().copied().collect()
     }
 }

@@ -11,6 +11,7 @@ use super::requests::Verb;
 pub(super) enum Resource {
     Lease,
     EndpointSlice,
+    Endpoints,
     CoreEvent,
     Event,
 }
@@ -40,13 +41,14 @@ pub(super) type Query = HashMap<String, String>;
 // === impl Resource ===
 
 impl Resource {
-    const ALL: [Self; 4] = [Self::Lease, Self::EndpointSlice, Self::CoreEvent, Self::Event];
+    const ALL: [Self; 5] =
+        [Self::Lease, Self::EndpointSlice, Self::Endpoints, Self::CoreEvent, Self::Event];
 
     pub(super) fn group(self) -> &'static str {
         match self {
             Self::Lease => "coordination.k8s.io",
             Self::EndpointSlice => "discovery.k8s.io",
-            Self::CoreEvent => "",
+            Self::Endpoints | Self::CoreEvent => "",
             Self::Event => "events.k8s.io",
         }
     }
@@ -55,6 +57,7 @@ impl Resource {
         match self {
             Self::Lease => "leases",
             Self::EndpointSlice => "endpointslices",
+            Self::Endpoints => "endpoints",
             Self::CoreEvent | Self::Event => "events",
         }
     }
@@ -63,6 +66,7 @@ impl Resource {
         match self {
             Self::Lease => "Lease",
             Self::EndpointSlice => "EndpointSlice",
+            Self::Endpoints => "Endpoints",
             Self::CoreEvent | Self::Event => "Event",
         }
     }
@@ -128,7 +132,7 @@ impl Target {
     /// What the request wants, or `None` when the method does not fit.
     pub(super) fn verb(&self, method: &Method, query: &Query) -> Option<Verb> {
         let is_watch = query.get("watch").is_some_and(|value| value == "true" || value == "1");
-        let writable = self.resource != Resource::EndpointSlice;
+        let writable = !matches!(self.resource, Resource::EndpointSlice | Resource::Endpoints);
         match (method, &self.name) {
             (&Method::GET, None) if is_watch => Some(Verb::Watch),
             (&Method::GET, None) => Some(Verb::List),

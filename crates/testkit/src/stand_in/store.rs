@@ -132,7 +132,7 @@ impl Store {
         self.locked(|state| state.add_namespace(name));
     }
 
-    /// Sets the addresses of the `kubernetes` Service's EndpointSlices: the API servers.
+    /// Sets the addresses of the `kubernetes` Service's EndpointSlices and of its Endpoints: the API servers.
     ///
     /// One slice per address family and port, the first called `kubernetes` as kube-apiserver's
     /// own. (kube-apiserver has one slice, so servers on different ports are a test's matter.)
@@ -147,6 +147,9 @@ impl Store {
             }
         }
         self.locked(|state| {
+            let subsets = slices.iter().map(|(_, port, endpoints)| subset(*port, endpoints));
+            let target = Target { resource: Resource::Endpoints, ..slice_target("kubernetes") };
+            state.put(&target, "kubernetes", endpoints(subsets.collect()));
             let stale: Vec<Target> = state.targets(Resource::EndpointSlice, "default");
             let mut kept = Vec::new();
             for (index, (is_ipv4, port, endpoints)) in slices.into_iter().enumerate() {
@@ -284,6 +287,24 @@ fn slice(name: &str, is_ipv4: bool, port: u16, endpoints: &[Value]) -> Value {
         },
         "addressType": if is_ipv4 { "IPv4" } else { "IPv6" },
         "endpoints": endpoints,
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+    })
+}
+
+/// As kube-apiserver itself writes them beside the slices.
+fn endpoints(subsets: Vec<Value>) -> Value {
+    json!({
+        "apiVersion": Resource::Endpoints.api_version(), "kind": "Endpoints",
+        "metadata": {"name": "kubernetes", "namespace": "default"},
+        "subsets": subsets,
+    })
+}
+
+fn subset(port: u16, endpoints: &[Value]) -> Value {
+    let addresses: Vec<Value> =
+        endpoints.iter().map(|endpoint| json!({"ip": endpoint["addresses"][0]})).collect();
+    json!({
+        "addresses": addresses,
         "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
     })
 }

@@ -102,7 +102,8 @@ fn every_key_of_the_control_plane_alone_is_refused_with_its_reason() {
 
 #[test]
 fn what_leads_nowhere_is_told_with_what_to_write() {
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    type Flags = &'static [(&'static str, &'static str)];
+    let cases: &[(Flags, &[&str])] = &[
         (
             &[("balancer.backends", "")],
             &[

@@ -106,7 +106,7 @@ fn check_valid(resource: Resource, name: &str, object: &Value) -> Result<(), Api
         Resource::Lease => lease::validate(object),
         Resource::CoreEvent => misplaced_event(object, "involvedObject"),
         Resource::Event => misplaced_event(object, "regarding"),
-        Resource::EndpointSlice => Vec::new(),
+        Resource::EndpointSlice | Resource::Endpoints => Vec::new(),
     };
     if errors.is_empty() {
         return Ok(());
