@@ -7,17 +7,19 @@
 //! ```text
 //! tracing --> log::Lossy --(bounded queue)--> its thread --> stderr
 //! adapters, daemon --> Metrics <--- /metrics --+
-//! daemon --(watch)--> Published <-- /status ---+-- server (main runtime)
+//! daemon --(watch)--> Account <---- /status ---+-- server (main runtime)
 //! control loop ----> Heartbeat <--- /livez ----+
 //! ```
 
 #![forbid(unsafe_code)]
 
+mod account;
 pub mod log;
 mod metrics;
 mod server;
 mod status;
 
+pub use self::account::{Account, ProxyPublished, ProxyReport};
 pub use self::metrics::{BackendTotals, BalancerTotals, Metrics, NetTotals};
 pub use self::server::{BoundServer, ServeError, Sources, serve};
 pub use self::status::{

@@ -66,6 +66,22 @@ impl Metrics {
     pub fn new(version: &str, lease: &str, vips: &[Vip]) -> Self {
         let mut registry = Registry::with_prefix("pintle");
         let families = Families::register(&mut registry, version, lease);
+        let metrics = Self::of(registry, families);
+        for vip in vips {
+            metrics.vip_bound(*vip, false);
+        }
+        metrics
+    }
+
+    /// Registers what a worker's proxy of this version has: no Lease, no VIP.
+    #[must_use]
+    pub fn of_proxy(version: &str) -> Self {
+        let mut registry = Registry::with_prefix("pintle");
+        let families = Families::register_proxy(&mut registry, version);
+        Self::of(registry, families)
+    }
+
+    fn of(registry: Registry, families: Families) -> Self {
         let inner = Inner {
             registry,
             families,
@@ -73,11 +89,7 @@ impl Metrics {
             balancer: OnceLock::new(),
             servers: Mutex::new(Vec::new()),
         };
-        let metrics = Self { inner: Arc::new(inner) };
-        for vip in vips {
-            metrics.vip_bound(*vip, false);
-        }
-        metrics
+        Self { inner: Arc::new(inner) }
     }
 
     /// Where net's totals are read at each scrape. The first source stays.

@@ -19,14 +19,15 @@ use pintle_core::Instant;
 use pintle_core::config::Telemetry;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::respond::{Responder, Scope};
+use crate::account::Account;
 use crate::metrics::Metrics;
-use crate::status::{Heartbeat, Published};
+use crate::status::Heartbeat;
 
 /// Connections of one listener: probes, a scraper or two, `pintle status`, and room to spare.
 const MAX_CONNECTIONS: usize = 64;
@@ -48,7 +49,7 @@ const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// The latest account of the daemon.
-    pub status: watch::Receiver<Published>,
+    pub status: Account,
     /// Of the control loop.
     pub heartbeat: Heartbeat,
     /// The clock that the heartbeat is kept on.

@@ -110,7 +110,7 @@ impl Published {
     /// The report as it reads at `now`.
     #[must_use]
     pub fn report_at(&self, now: Instant) -> StatusReport {
-        let since = millis(now.since(self.since)) / 1000.0;
+        let since = seconds(now.since(self.since));
         StatusReport { since, ..self.report.clone() }
     }
 }
@@ -134,6 +134,10 @@ impl From<&Transition> for FailoverStatus {
             announce_ms: millis(transition.announce),
         }
     }
+}
+
+pub(crate) fn seconds(duration: Duration) -> f64 {
+    millis(duration) / 1000.0
 }
 
 /// Whole microseconds, in milliseconds: a bind takes a fraction of one.

@@ -73,10 +73,18 @@ impl Families {
         let families =
             Self::new(leaders.get_or_create_owned(&LeaseLabel { lease: lease.to_owned() }));
         registry.register("leader", "Whether this node is entitled by the Lease", leaders);
-        let build = Info::new(Build { version: version.to_owned() });
-        registry.register("build", "What is running", build);
+        register_build(registry, version);
         families.register_ownership(registry);
         families.register_network(registry);
+        families.register_health(registry);
+        families.balancer.register(registry);
+        families
+    }
+
+    /// What a worker's proxy has; the others are there and nobody asks for them.
+    pub(super) fn register_proxy(registry: &mut Registry, version: &str) -> Self {
+        let families = Self::new(Gauge::default());
+        register_build(registry, version);
         families.register_health(registry);
         families.balancer.register(registry);
         families
@@ -147,4 +155,9 @@ impl Families {
             self.apiserver_ready.clone(),
         );
     }
+}
+
+fn register_build(registry: &mut Registry, version: &str) {
+    let build = Info::new(Build { version: version.to_owned() });
+    registry.register("build", "What is running", build);
 }

@@ -125,3 +125,15 @@ fn the_number_of_servers_with_series_is_bounded() {
     metrics.probed(ServerId(999), &ProbeOutcome::Ready);
     assert_has(&metrics.encode(), r#"pintle_apiserver_ready{target="peer-999"} 1"#);
 }
+
+#[test]
+fn a_worker_s_proxy_says_nothing_of_a_lease_or_a_vip() {
+    let metrics = Metrics::of_proxy("1.2.3");
+    metrics.probed(ServerId(1), &ProbeOutcome::Ready);
+    let page = metrics.encode();
+    assert_has(&page, "pintle_build_info{version=\"1.2.3\"} 1");
+    assert_has(&page, "pintle_apiserver_ready{target=\"peer-1\"} 1");
+    for absent in ["pintle_leader", "pintle_vip_bound", "lease", "announcements"] {
+        assert!(!page.contains(absent), "{absent} in\n{page}");
+    }
+}

@@ -85,13 +85,7 @@ impl Responder {
 
     /// In the form of kube-apiserver's own `/readyz`.
     fn readyz(&self) -> Answer {
-        let published = self.sources.status.borrow();
-        let checks = [
-            ("started", published.is_started),
-            ("watch", published.report.watching),
-            ("not-shutting-down", !published.is_shutting_down),
-        ];
-        drop(published);
+        let checks = self.sources.status.checks();
         if checks.iter().all(|(_, is_passed)| *is_passed) {
             return (StatusCode::OK, TEXT, "ok\n".to_owned());
         }
@@ -106,8 +100,7 @@ impl Responder {
     }
 
     fn status(&self) -> Answer {
-        let report = self.sources.status.borrow().report_at((self.sources.now)());
-        match serde_json::to_string_pretty(&report) {
+        match self.sources.status.body((self.sources.now)()) {
             Ok(body) => (StatusCode::OK, JSON, body + "\n"),
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pintle_core::config::{LogFormat, LogLevel, Telemetry};
 use pintle_core::{Instant, Vip};
 use pintle_telemetry::{
-    BoundServer, Heartbeat, Metrics, Published, Sources, StatusReport, VipStatus, serve,
+    Account, BoundServer, Heartbeat, Metrics, Published, Sources, StatusReport, VipStatus, serve,
 };
 use tokio::sync::watch;
 
@@ -54,6 +54,7 @@ pub(crate) fn sources() -> (watch::Sender<Published>, Sources) {
     let (sender, status) = watch::channel(published);
     let vip = Vip("192.0.2.10".parse().unwrap());
     let metrics = Metrics::new("1.2.3", "pintle", &[vip]);
+    let status = Account::ControlPlane(status);
     (sender, Sources { status, heartbeat: Heartbeat::new(now()), now, metrics })
 }
 

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use pintle_core::command::{Direction, Reason, Transition};
-use pintle_telemetry::{FailoverStatus, ServeError, StatusReport, serve};
+use pintle_telemetry::{
+    Account, FailoverStatus, ProxyPublished, ProxyReport, ServeError, StatusReport, serve,
+};
+use tokio::sync::watch;
 
 use crate::client::{ask, get};
 use crate::daemon::{Daemon, advance, now, sources, telemetry};
@@ -43,6 +46,35 @@ async fn readyz_says_which_is_missing() {
         assert_eq!(reply.body.matches("[-]").count(), 1, "{}", reply.body);
         daemon.status.send_replace(well);
     }
+}
+
+#[tokio::test]
+async fn a_worker_s_proxy_is_ready_when_it_listens_and_a_backend_can_be_used() {
+    let (_control_plane, mut sources) = sources();
+    let report = ProxyReport { usable: true, role: "proxy".into(), ..ProxyReport::default() };
+    let is_shutting_down = false;
+    let well = ProxyPublished { report, since: now(), is_started: true, is_shutting_down };
+    let (published, status) = watch::channel(well.clone());
+    sources.status = Account::Proxy(status);
+    let server = serve(&telemetry(), sources).unwrap();
+    assert_eq!(get(server.address, "/readyz").await.status, 200);
+    type Change = fn(&mut ProxyPublished);
+    let table: [(Change, &str); 3] = [
+        (|published| published.is_started = false, "[-]listening failed"),
+        (|published| published.report.usable = false, "[-]backend failed"),
+        (|published| published.is_shutting_down = true, "[-]not-shutting-down failed"),
+    ];
+    for (change, expected) in table {
+        published.send_modify(change);
+        let reply = get(server.address, "/readyz").await;
+        assert_eq!(reply.status, 503, "{expected}");
+        assert!(reply.body.lines().any(|line| line == expected), "{expected}: {}", reply.body);
+        published.send_replace(well.clone());
+    }
+    advance(Duration::from_secs(2));
+    let told: ProxyReport =
+        serde_json::from_str(&get(server.address, "/status").await.body).unwrap();
+    assert_eq!((told.role.as_str(), told.since), ("proxy", 2.0));
 }
 
 #[tokio::test]
