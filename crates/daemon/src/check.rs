@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use pintle_core::config::Config;
+use pintle_core::config::{Config, Configuration};
 use pintle_core::{MacAddr, Vip};
 use pintle_net::{Singleton, Survey, Taken};
 use pintle_probe::certificate_covers;
@@ -17,6 +17,7 @@ use crate::run::runtime;
 
 mod finding;
 mod listeners;
+mod proxy;
 mod trust;
 
 use finding::{fail, ok, warn};
@@ -38,8 +39,12 @@ const KUBELET_FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 /// # Errors
 ///
 /// When there is no runtime to ask with.
-pub fn check(config: &Config) -> std::io::Result<Vec<Finding>> {
-    Ok(runtime()?.block_on(look(config)))
+pub fn check(config: &Configuration) -> std::io::Result<Vec<Finding>> {
+    let runtime = runtime()?;
+    Ok(match config {
+        Configuration::ControlPlane(config) => runtime.block_on(look(config)),
+        Configuration::Proxy(config) => runtime.block_on(proxy::look(config)),
+    })
 }
 
 async fn look(config: &Config) -> Vec<Finding> {

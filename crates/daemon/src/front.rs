@@ -46,14 +46,7 @@ pub(crate) fn start(
         shed_rate: wanted.shed_rate,
         shed_floor: wanted.shed_floor,
     };
-    // At once, so that a failing start ends the runtime as an orderly end does.
-    let runtime = runtime().map_err(RunError::internal)?;
-    let handle = runtime.handle().clone();
-    let mut front = Front { redirect: None, runtime: Some(runtime) };
-    let balancer = {
-        let _context = handle.enter();
-        pintle_balancer::start(&balancer_config, backends)?
-    };
+    let (mut front, balancer) = balance(&balancer_config, backends)?;
     // Only now: rules that lead nowhere would cost the API server's own port a moment.
     if is_shared {
         front.redirect = Some(Redirect::install(&config.vips, wanted.port, hidden)?);
@@ -66,6 +59,35 @@ pub(crate) fn start(
     );
     metrics.follow_balancer(move || totals(&balancer));
     Ok(Some(front))
+}
+
+/// Starts a balancer without rules: clients know where it listens.
+pub(crate) fn start_alone(
+    config: &BalancerConfig,
+    backends: watch::Receiver<Vec<Backend>>,
+    metrics: &Metrics,
+) -> Result<Front, RunError> {
+    let (front, balancer) = balance(config, backends)?;
+    tracing::info!(
+        listen = ?balancer.addresses(),
+        max_connections = config.max_connections,
+        "Balancing"
+    );
+    metrics.follow_balancer(move || totals(&balancer));
+    Ok(front)
+}
+
+fn balance(
+    config: &BalancerConfig,
+    backends: watch::Receiver<Vec<Backend>>,
+) -> Result<(Front, Balancer), RunError> {
+    // At once, so that a failing start ends the runtime as an orderly end does.
+    let runtime = runtime().map_err(RunError::internal)?;
+    let handle = runtime.handle().clone();
+    let front = Front { redirect: None, runtime: Some(runtime) };
+    let _context = handle.enter();
+    let balancer = pintle_balancer::start(config, backends)?;
+    Ok((front, balancer))
 }
 
 /// Proxied bytes never run on the control thread.

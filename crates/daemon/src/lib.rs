@@ -15,6 +15,7 @@ mod incarnation;
 mod notice;
 mod outputs;
 mod privileges;
+mod proxy;
 mod registry;
 mod run;
 mod servers;

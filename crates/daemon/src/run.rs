@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use pintle_core::config::Config;
+use pintle_core::config::{Config, Configuration};
 use pintle_core::{Event, Vip};
 use pintle_net::{Singleton, Taken};
-use pintle_telemetry::{Heartbeat, Metrics, Sources};
+use pintle_telemetry::{Account, Heartbeat, Metrics, Sources};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
@@ -16,7 +16,7 @@ use crate::board::{Board, list};
 use crate::clock::now;
 use crate::error::RunError;
 use crate::wiring::{self, EVENT_QUEUE, Inputs};
-use crate::{front, incarnation, notice, privileges, service_manager};
+use crate::{front, incarnation, notice, privileges, proxy, service_manager};
 
 /// How often a waiting process tries the lock again: quicker than kubelet starts the next pod (0.6 s).
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
@@ -34,14 +34,18 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 ///
 /// [`RunError`], each variant with another exit code or another thing to do.
-pub fn run(config: Config, warnings: &[String]) -> Result<(), RunError> {
-    let _log = pintle_telemetry::log::init(config.telemetry.log, config.telemetry.format)
-        .map_err(RunError::internal)?;
+pub fn run(config: Configuration, warnings: &[String]) -> Result<(), RunError> {
+    let telemetry = config.telemetry();
+    let _log =
+        pintle_telemetry::log::init(telemetry.log, telemetry.format).map_err(RunError::internal)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     let runtime = runtime().map_err(RunError::internal)?;
-    let ended = runtime.block_on(live(config));
+    let ended = match config {
+        Configuration::ControlPlane(config) => runtime.block_on(live(*config)),
+        Configuration::Proxy(config) => runtime.block_on(proxy::live(*config)),
+    };
     // A task that hangs must not keep the process from ending.
     runtime.shutdown_background();
     ended
@@ -66,7 +70,12 @@ async fn live(config: Config) -> Result<(), RunError> {
     let heartbeat = Heartbeat::new(now());
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), &lease, &config.vips);
     let (published, status) = watch::channel(Board::blank(&config));
-    let sources = Sources { status, heartbeat: heartbeat.clone(), now, metrics: metrics.clone() };
+    let sources = Sources {
+        status: Account::ControlPlane(status),
+        heartbeat: heartbeat.clone(),
+        now,
+        metrics: metrics.clone(),
+    };
     let listeners = pintle_telemetry::serve(&config.telemetry, sources)?;
     tracing::info!(
         address = %listeners.address,
@@ -79,8 +88,9 @@ async fn live(config: Config) -> Result<(), RunError> {
     // Both end with the runtime.
     let trust = watch::channel(None);
     let _detached = tokio::spawn(notice::certificate(config.clone(), trust.1.clone()));
+    let is_started = service_manager::started(shown.subscribe());
     let _detached =
-        tokio::spawn(service_manager::keep_informed(shown.subscribe(), heartbeat.clone(), now));
+        tokio::spawn(service_manager::keep_informed(is_started, heartbeat.clone(), now));
     let (backends, known) = watch::channel(Vec::new());
     let _front = front::start(&config, known, &metrics)?;
     let inputs =
@@ -165,20 +175,20 @@ async fn acquire_lock(vips: &[Vip], signals: &mut Signals) -> Option<Singleton> 
 }
 
 /// What asks a process to end.
-struct Signals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> std::io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
         Ok(Self { terminate, interrupt })
     }
 
     /// The next one. Cancel-safe.
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

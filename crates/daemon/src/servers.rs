@@ -9,25 +9,31 @@ use std::net::{IpAddr, SocketAddr};
 use pintle_core::{Server, ServerId, Vip};
 
 /// More control-plane nodes than any cluster has (etcd advises seven); what lies beyond is left out.
-const MAX_SERVERS: usize = 16;
+pub(crate) const MAX_SERVERS: usize = 16;
 
 /// So many addresses in the life of a process before the numbering starts anew.
 const MAX_REMEMBERED: usize = 1024;
 
-/// Gives every API server an id that is never given to another address.
+/// The API servers of a control-plane node, each with an id that is never given to another address.
 #[derive(Debug)]
 pub(crate) struct ServerTable {
     local: SocketAddr,
     vips: Vec<Vip>,
     /// Those that the configuration names.
     fixed: Vec<SocketAddr>,
-    ids: BTreeMap<SocketAddr, ServerId>,
+    ids: Ids,
+}
+
+/// The ids that were given out.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    given: BTreeMap<SocketAddr, ServerId>,
     next: u16,
 }
 
 impl ServerTable {
     pub(crate) const fn new(local: SocketAddr, vips: Vec<Vip>, fixed: Vec<SocketAddr>) -> Self {
-        Self { local, vips, fixed, ids: BTreeMap::new(), next: 1 }
+        Self { local, vips, fixed, ids: Ids::new() }
     }
 
     /// The list to follow: the local server first.
@@ -46,22 +52,31 @@ impl ServerTable {
                 break;
             }
             if servers.iter().all(|server| server.address != address) {
-                servers.push(Server { id: self.id(address), address });
+                servers.push(Server { id: self.ids.of(address), address });
             }
         }
         servers
     }
+}
 
-    fn id(&mut self, address: SocketAddr) -> ServerId {
-        if let Some(id) = self.ids.get(&address) {
+// === impl Ids ===
+
+impl Ids {
+    pub(crate) const fn new() -> Self {
+        Self { given: BTreeMap::new(), next: 1 }
+    }
+
+    /// The address's id, never that of the local server.
+    pub(crate) fn of(&mut self, address: SocketAddr) -> ServerId {
+        if let Some(id) = self.given.get(&address) {
             return *id;
         }
-        if self.ids.len() >= MAX_REMEMBERED {
-            self.ids.clear();
+        if self.given.len() >= MAX_REMEMBERED {
+            self.given.clear();
         }
         let id = ServerId(self.next);
         self.next = self.next.checked_add(1).unwrap_or(1);
-        self.ids.insert(address, id);
+        self.given.insert(address, id);
         id
     }
 }

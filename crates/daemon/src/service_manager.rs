@@ -9,29 +9,33 @@ use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+/// Ends with true when every part of a control-plane node's pintle runs; its sender lives as long as the process.
+pub(crate) async fn started(mut status: watch::Receiver<Published>) -> bool {
+    status.wait_for(|published| published.is_started).await.is_ok()
+}
+
 /// Tells that it runs when every part does, and from then on, each half of the time that the unit gives
 /// (`WatchdogSec=`), that the control loop turns: a loop that hangs is restarted, although other threads
 /// would still answer.
 pub(crate) async fn keep_informed(
-    status: watch::Receiver<Published>,
+    is_started: impl Future<Output = bool>,
     heartbeat: Heartbeat,
     now: fn() -> Instant,
 ) {
     if std::env::var_os("NOTIFY_SOCKET").is_some() {
         let interval = sd_notify::watchdog_enabled().map(|timeout| timeout / 2);
-        inform(status, heartbeat, now, interval, tell).await;
+        inform(is_started, heartbeat, now, interval, tell).await;
     }
 }
 
 async fn inform(
-    mut status: watch::Receiver<Published>,
+    is_started: impl Future<Output = bool>,
     heartbeat: Heartbeat,
     now: impl Fn() -> Instant,
     interval: Option<Duration>,
     tell: impl Fn(NotifyState<'_>),
 ) {
-    // The sender lives as long as the process.
-    if status.wait_for(|published| published.is_started).await.is_err() {
+    if !is_started.await {
         return;
     }
     tell(NotifyState::Ready);
@@ -93,7 +97,7 @@ mod tests {
             sleep(Duration::from_secs(30)).await;
         };
         tokio::select! {
-            () = inform(status, heartbeat.clone(), now, Some(INTERVAL), tell) => {}
+            () = inform(started(status), heartbeat.clone(), now, Some(INTERVAL), tell) => {}
             () = scenario => {}
         }
         let told = told.into_inner();

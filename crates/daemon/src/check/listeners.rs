@@ -17,7 +17,7 @@ pub(super) fn listeners(telemetry: &Telemetry) -> Vec<Finding> {
     findings
 }
 
-fn listener(address: SocketAddr, paths: &str, key: &str) -> Finding {
+pub(super) fn listener(address: SocketAddr, paths: &str, key: &str) -> Finding {
     match TcpListener::bind(address) {
         Ok(_) => ok(format!("{address} is free for {paths}")),
         Err(error) if error.kind() == ErrorKind::AddrInUse => warn(
