@@ -20,7 +20,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Keep the VIP on one fit control-plane node.
+    /// Keep the VIP on one fit control-plane node; with `role: proxy`, balance this worker's connections.
     Run(ConfigArgs),
     /// Look whether this node is fit to run pintle: one line per finding, with what to do.
     Check(ConfigArgs),
@@ -93,7 +93,7 @@ pub(crate) struct PodArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct RbacArgs {
-    /// Not available yet: the role of a worker's balancer.
+    /// Instead: the role of the workers' proxies, for the kubelets' own credentials.
     #[arg(long)]
     pub(crate) proxy: bool,
     #[command(flatten)]

@@ -17,7 +17,7 @@ use std::io::{self, ErrorKind, Write};
 
 use clap::Parser;
 use clap::error::ErrorKind as UsageKind;
-use pintle_core::config::{Config, Mistakes};
+use pintle_core::config::{Configuration, Mistakes};
 
 use crate::args::{Cli, Command, ConfigArgs, Manifest, OutputFormat};
 
@@ -97,7 +97,7 @@ fn dispatch(
         )),
         Command::Manager(arguments) => {
             let (config, warnings) = manager::configuration(&arguments.flags, environment)?;
-            run::run(config, &warnings)
+            run::run(Configuration::ControlPlane(Box::new(config)), &warnings)
         }
     }
 }
@@ -114,16 +114,14 @@ fn printed(manifest: &Manifest, err: &mut dyn Write) -> Result<String, Failure> 
             Ok(yaml)
         }
         Manifest::Daemonset(args) => manifest::daemonset(args),
-        Manifest::Rbac(args) if args.proxy => {
-            Err(not_yet("manifest rbac --proxy", "it is the balancer's"))
-        }
+        Manifest::Rbac(args) if args.proxy => Ok(manifest::rbac_of_proxies()),
         Manifest::Rbac(args) => manifest::rbac(&args.settings),
         Manifest::FlowSchema(settings) => manifest::flow_schema(settings),
         Manifest::Systemd(args) => manifest::systemd(&args.settings, args.distribution),
     }
 }
 
-fn load_config(config: &ConfigArgs, environment: Environment) -> Result<Config, Failure> {
+fn load_config(config: &ConfigArgs, environment: Environment) -> Result<Configuration, Failure> {
     load(config.file.as_deref(), environment, config.settings.arguments())
         .map_err(|mistakes| refused(&mistakes))
 }

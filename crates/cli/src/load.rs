@@ -5,7 +5,9 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use pintle_core::config::{Argument, Config, Document, Mistake, Mistakes, Place, Sources};
+use pintle_core::config::{
+    Argument, Config, Configuration, Document, Mistake, Mistakes, Place, Sources,
+};
 
 use crate::exit::{Exit, Failure};
 use crate::migrate::{self, Foreign, Migration};
@@ -23,14 +25,34 @@ pub fn load(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     arguments: Vec<Argument>,
+) -> Result<Configuration, Mistakes> {
+    Configuration::read(&sources(file, environment, arguments))
+}
+
+/// The same where only a control-plane node's has a meaning, without a file.
+///
+/// # Errors
+///
+/// Every mistake in every source, and the role of a proxy.
+pub(crate) fn load_control_plane(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    arguments: Vec<Argument>,
 ) -> Result<Config, Mistakes> {
+    Config::read(&sources(None, environment, arguments))
+}
+
+fn sources(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    arguments: Vec<Argument>,
+) -> Sources {
     let text = |text: OsString| text.to_string_lossy().into_owned();
-    Config::read(&Sources {
+    Sources {
         document: file.map(read_document),
         environment: environment.into_iter().map(|(n, value)| (text(n), text(value))).collect(),
         arguments,
         host_name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-    })
+    }
 }
 
 fn read_document(path: &Path) -> Result<Document, Mistake> {

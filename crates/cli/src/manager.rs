@@ -28,7 +28,7 @@ pub(crate) fn configuration(
     let translation = translate(&variables);
     refusals.extend(translation.refusals);
     warnings.extend(translation.warnings);
-    let config = load(None, environment, translation.arguments);
+    let config = load::load_control_plane(environment, translation.arguments);
     if refusals.is_empty() {
         return Ok((config.map_err(|mistakes| refused(&mistakes))?, warnings));
     }

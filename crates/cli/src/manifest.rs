@@ -3,7 +3,7 @@
 //! Every setting that differs from its default becomes an argument of `run`, so that one file holds
 //! everything and is the same on every node; a ConfigMap does not exist before `kubeadm init`.
 
-use pintle_core::config::{Argument, Config, Fallback, KEYS, Shape, Sources};
+use pintle_core::config::{Argument, Config, Configuration, Fallback, KEYS, Role, Shape, Sources};
 
 use crate::args::{PodArgs, SettingArgs};
 use crate::exit::{Exit, Failure};
@@ -13,6 +13,7 @@ use crate::refused;
 mod distribution;
 mod mounts;
 mod pod;
+mod proxy;
 
 pub(crate) use distribution::Distribution;
 use mounts::Mount;
@@ -31,12 +32,17 @@ pub(crate) fn static_pod(args: &PodArgs, migration: &Migration) -> Result<String
     if let Some(kubeconfig) = args.distribution.kubeconfig() {
         default_to(&mut arguments, "apiserver.kubeconfigs", kubeconfig);
     }
-    let config = config_of(&arguments)?;
+    let config = match configuration_of(&arguments)? {
+        Configuration::ControlPlane(config) => config,
+        Configuration::Proxy(config) => {
+            return proxy::static_pod(args, &arguments, &config, migration);
+        }
+    };
     if config.apiserver.kubeconfigs.is_empty() {
         return Err(wrong("a static pod has no service account: name a file with --kubeconfig"));
     }
     let account = "automountServiceAccountToken: false";
-    let spec = Pod::new(args, &arguments, &config, account)?.spec();
+    let spec = Pod::new(args, &arguments, shape(&config, account)?)?.spec();
     let template = include_str!("manifest/static-pod.yaml");
     let yaml = template.replace("@VERSION@", env!("CARGO_PKG_VERSION"));
     let notes = migration.notes.iter().map(|note| format!("# {}\n", printable(note)));
@@ -44,6 +50,16 @@ pub(crate) fn static_pod(args: &PodArgs, migration: &Migration) -> Result<String
     let place = format!("{}\n{notes}", args.distribution.place());
     let yaml = yaml.replacen("@PLACE@\n", &place, 1);
     Ok(yaml.replacen("@SPEC@\n", &indented(&spec, 2), 1))
+}
+
+fn shape<'a>(config: &Config, account: &'a str) -> Result<pod::Shape<'a>, Failure> {
+    Ok(pod::Shape {
+        template: include_str!("manifest/pod-spec.yaml"),
+        role: Role::ControlPlane,
+        telemetry: config.telemetry.address,
+        mounts: mounts::of(&config.apiserver.kubeconfigs).map_err(wrong)?,
+        account,
+    })
 }
 
 /// Renders the DaemonSet and all that it needs: its account, its role, its seats at the API server.
@@ -66,7 +82,7 @@ pub(crate) fn daemonset(args: &PodArgs) -> Result<String, Failure> {
          - operator: Exists",
         args.distribution.label()
     );
-    let spec = Pod::new(args, &arguments, &config, &account)?.spec();
+    let spec = Pod::new(args, &arguments, shape(&config, &account)?)?.spec();
     let daemonset = include_str!("manifest/daemonset.yaml");
     let parts = [
         include_str!("manifest/service-account.yaml").to_owned(),
@@ -87,6 +103,11 @@ pub(crate) fn rbac(settings: &SettingArgs) -> Result<String, Failure> {
     let account = include_str!("manifest/service-account.yaml");
     let role = for_the_lease(include_str!("manifest/rbac.yaml"), &config);
     Ok(format!("{}{account}---\n{role}", header("rbac")))
+}
+
+/// Renders the role of the workers' proxies: it has no settings.
+pub(crate) fn rbac_of_proxies() -> String {
+    proxy::rbac()
 }
 
 /// Renders the seats at the API server, for the static pod and for the DaemonSet.
@@ -113,21 +134,35 @@ pub(crate) fn systemd(
     if let Some(kubeconfig) = distribution.kubeconfig() {
         default_to(&mut arguments, "apiserver.kubeconfigs", kubeconfig);
     }
-    config_of(&arguments)?;
-    let words = run_arguments(&arguments).into_iter().map(|word| systemd_quoted(&word));
+    let role = match configuration_of(&arguments)? {
+        Configuration::ControlPlane(_) => Role::ControlPlane,
+        Configuration::Proxy(_) => Role::Proxy,
+    };
+    let words = run_arguments(&arguments, role).into_iter().map(|word| systemd_quoted(&word));
     let command: Vec<String> =
         std::iter::once("/usr/local/bin/pintle".to_owned()).chain(words).collect();
-    let unit =
-        include_str!("manifest/pintle.service").replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+    let unit = match role {
+        Role::ControlPlane => include_str!("manifest/pintle.service"),
+        Role::Proxy => include_str!("manifest/pintle-proxy.service"),
+    };
+    let unit = unit.replace("@VERSION@", env!("CARGO_PKG_VERSION"));
     Ok(unit.replacen("@COMMAND@", &command.join(" "), 1))
 }
 
-/// Checks the settings. The node's name is not this host's: a pod learns it from the kubelet, a service
+/// Checks the settings of either role.
+fn configuration_of(arguments: &[Argument]) -> Result<Configuration, Failure> {
+    Configuration::read(&sources_of(arguments)).map_err(|mistakes| refused(&mistakes))
+}
+
+/// Checks the settings of a control-plane node. The node's name is not this host's: a pod learns it from the kubelet, a service
 /// from its host.
 fn config_of(arguments: &[Argument]) -> Result<Config, Failure> {
+    Config::read(&sources_of(arguments)).map_err(|mistakes| refused(&mistakes))
+}
+
+fn sources_of(arguments: &[Argument]) -> Sources {
     let arguments = arguments.to_vec();
-    let sources = Sources { host_name: "node".to_owned(), arguments, ..Sources::default() };
-    Config::read(&sources).map_err(|mistakes| refused(&mistakes))
+    Sources { host_name: "node".to_owned(), arguments, ..Sources::default() }
 }
 
 /// Sets a key that the operator did not.
@@ -139,11 +174,11 @@ fn default_to(arguments: &mut Vec<Argument>, key: &str, value: &str) {
 }
 
 /// `run` and the settings that differ from their defaults, in the order of the file.
-fn run_arguments(given: &[Argument]) -> Vec<String> {
+fn run_arguments(given: &[Argument], role: Role) -> Vec<String> {
     let mut arguments = vec!["run".to_owned()];
     for key in KEYS {
         for Argument { values, .. } in given.iter().filter(|argument| argument.key == key.path) {
-            if matches!(key.fallback, Fallback::Text(text) if text == values.join(",")) {
+            if matches!(role.fallback(key), Fallback::Text(text) if text == values.join(",")) {
                 continue;
             }
             let assignments: Vec<String> = match (key.flag, key.shape) {

@@ -1,6 +1,6 @@
 //! `pintle run`: the one place where the command line meets the daemon.
 
-use pintle_core::config::Config;
+use pintle_core::config::Configuration;
 use pintle_daemon::RunError;
 
 use crate::exit::{Exit, Failure};
@@ -10,7 +10,7 @@ use crate::exit::{Exit, Failure};
 /// # Errors
 ///
 /// What keeps the daemon from running, with the exit code that it deserves.
-pub(crate) fn run(config: Config, warnings: &[String]) -> Result<Exit, Failure> {
+pub(crate) fn run(config: Configuration, warnings: &[String]) -> Result<Exit, Failure> {
     match pintle_daemon::run(config, warnings) {
         Ok(()) => Ok(Exit::Success),
         Err(error) => {

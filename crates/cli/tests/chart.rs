@@ -3,13 +3,14 @@
 //!
 //! `hack/chart-test.sh` gives `HELM`, and lints.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on panics")]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use pintle_core::config::Configuration;
 use serde_json::{Value, json};
 
 const VIP: &str = "--set=vips={192.0.2.10}";
@@ -97,7 +98,10 @@ fn its_configuration_is_one_that_pintle_reads() {
         let objects = rendered(arguments);
         let text = objects["ConfigMap/pintle"]["data"]["config.yaml"].as_str().unwrap();
         fs::write(&path, text).unwrap();
-        (pintle_cli::load(Some(&path), [], Vec::new()).unwrap(), objects)
+        match pintle_cli::load(Some(&path), [], Vec::new()).unwrap() {
+            Configuration::ControlPlane(config) => (config, objects),
+            Configuration::Proxy(config) => panic!("another role: {config:?}"),
+        }
     };
     let (config, objects) = read(&[VIP]);
     assert_eq!(config.vips[0].to_string(), "192.0.2.10");

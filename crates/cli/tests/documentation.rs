@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use pintle_core::config::{defaults_yaml, markdown_reasons, markdown_table};
+use pintle_core::config::{defaults_yaml, markdown_proxy_table, markdown_reasons, markdown_table};
 
 #[test]
 fn the_configuration_page_is_the_code_s() {
@@ -18,6 +18,11 @@ fn the_configuration_page_is_the_code_s() {
             ("defaults", format!("```yaml\n{}```\n", defaults_yaml())),
         ],
     );
+}
+
+#[test]
+fn the_proxy_s_page_has_its_keys() {
+    judge("docs/proxy.md", &[("proxy", markdown_proxy_table())]);
 }
 
 /// Key, default and meaning.

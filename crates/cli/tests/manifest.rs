@@ -41,20 +41,29 @@ fn objects(yaml: &str) -> Vec<Value> {
 #[test]
 fn what_is_printed_is_what_is_in_manifests() {
     let version = env!("CARGO_PKG_VERSION");
-    for (kind, file) in [
-        ("static-pod", "static-pod.yaml"),
-        ("daemonset", "daemonset.yaml"),
-        ("rbac", "rbac.yaml"),
-        ("flow-schema", "flow-schema.yaml"),
-        ("systemd", "pintle.service"),
+    let vip: &[&str] = &["--vip", "192.0.2.10"];
+    let worker: &[&str] =
+        &["--set=role=proxy", "--set=balancer.backends=192.0.2.11:6443,192.0.2.12:6443"];
+    for (kind, arguments, file) in [
+        ("static-pod", vip, "static-pod.yaml"),
+        ("daemonset", vip, "daemonset.yaml"),
+        ("rbac", vip, "rbac.yaml"),
+        ("flow-schema", vip, "flow-schema.yaml"),
+        ("systemd", vip, "pintle.service"),
+        ("static-pod", worker, "proxy-static-pod.yaml"),
+        ("systemd", worker, "pintle-proxy.service"),
+        ("rbac", &["--proxy"], "proxy-rbac.yaml"),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests").join(file);
-        let text = printed(&[kind, "--vip", "192.0.2.10"]).replace(version, "VERSION");
+        let text = printed(&[&[kind], arguments].concat()).replace(version, "VERSION");
         if std::env::var_os("UPDATE").is_some() {
             fs::write(&path, &text).unwrap();
         }
         assert_eq!(text, fs::read_to_string(&path).unwrap(), "{file}");
-        assert!(!text.contains('@') || file == "pintle.service", "a place of the template is left");
+        assert!(
+            !text.contains('@') || file.ends_with(".service"),
+            "a place of the template is left"
+        );
     }
 }
 
@@ -202,6 +211,74 @@ fn the_pod_may_do_what_it_must_and_no_more() {
     // Never the directory with the CA's key under its own name.
     assert!(volumes.iter().all(|volume| volume["hostPath"]["path"] != "/etc/kubernetes/pki"));
     assert!(mounts.iter().any(|mount| mount["mountPath"] == "/etc/kubernetes/pki"));
+}
+
+#[test]
+fn a_worker_s_pod_has_no_privilege() {
+    let yaml = printed(&[
+        "static-pod",
+        "--set=role=proxy",
+        "--set=balancer.backends=192.0.2.11:6443",
+        "--set=balancer.listen=7443",
+        // The default of this role, and the other role's.
+        "--kubeconfig=/etc/kubernetes/kubelet.conf",
+    ]);
+    assert!(yaml.contains("to https://127.0.0.1:7443 "), "{yaml}");
+    let pod: Value = serde_yaml::from_str(&yaml).unwrap();
+    let spec = &pod["spec"];
+    assert_eq!(
+        (&spec["hostNetwork"], &spec["automountServiceAccountToken"]),
+        (&true.into(), &false.into())
+    );
+    let container = &spec["containers"][0];
+    assert_eq!(
+        container["securityContext"],
+        serde_json::json!({
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"]},
+        })
+    );
+    assert_eq!(
+        container["args"],
+        serde_json::json!([
+            "run",
+            "--set=role=proxy",
+            "--set=balancer.listen=7443",
+            "--set=balancer.backends=192.0.2.11:6443",
+        ])
+    );
+    let mounts = container["volumeMounts"].as_array().unwrap();
+    assert!(mounts.iter().all(|mount| mount["readOnly"] == true));
+    let paths: Vec<&str> =
+        mounts.iter().map(|mount| mount["mountPath"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["/etc/kubernetes", "/etc/kubernetes/pki", "/var/lib/kubelet/pki"]);
+    // What `run` gets is the default again: 6444 is the other role's.
+    let other = printed(&[
+        "static-pod",
+        "--set=role=proxy",
+        "--set=balancer.backends=192.0.2.11:6443",
+        "--set=balancer.listen=6444",
+    ]);
+    assert!(other.contains("--set=balancer.listen=6444"), "{other}");
+}
+
+#[test]
+fn what_a_worker_has_no_use_for_is_not_printed() {
+    let worker = ["--set=role=proxy", "--set=balancer.backends=192.0.2.11:6443"];
+    let cases: &[(&[&str], &str)] = &[
+        (&["static-pod", "--vip=192.0.2.10"], "vips: a worker's proxy has no VIP"),
+        (&["static-pod", "--distribution=k3s"], "have a load balancer of their own"),
+        (&["static-pod", "--kubeconfig="], "a static pod has no service account"),
+        (&["daemonset"], "role: a proxy has no place here"),
+        (&["flow-schema"], "role: a proxy has no place here"),
+    ];
+    for (arguments, expected) in cases {
+        let output = printing(&[*arguments, &worker].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(64), 0), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod whole {
     mod credentials;
     mod families;
     mod kube_vip;
+    mod proxy;
     mod refusals;
     mod service_manager;
     mod signals;

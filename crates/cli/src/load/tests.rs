@@ -26,12 +26,12 @@ fn a_good_file_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.yaml");
     fs::write(&path, GOOD).unwrap();
-    assert_eq!(load(Some(&path), [], Vec::new()).unwrap().node, "cp-1");
+    assert_eq!(node(load(Some(&path), [], Vec::new())), "cp-1");
     // Exactly as large as is allowed.
     let filled =
         format!("{GOOD}#{}", "x".repeat(usize::try_from(LARGEST_FILE).unwrap() - GOOD.len() - 1));
     fs::write(&path, filled).unwrap();
-    assert_eq!(load(Some(&path), [], Vec::new()).unwrap().node, "cp-1");
+    assert_eq!(node(load(Some(&path), [], Vec::new())), "cp-1");
 }
 
 #[test]
@@ -62,5 +62,12 @@ fn without_any_name_the_host_s_is_taken() {
         values: vec!["192.0.2.10".to_owned()],
     };
     let host = rustix::system::uname().nodename().to_str().unwrap().to_lowercase();
-    assert_eq!(load(None, [], vec![vip]).unwrap().node, host);
+    assert_eq!(node(load(None, [], vec![vip])), host);
+}
+
+fn node(read: Result<Configuration, Mistakes>) -> String {
+    match read.unwrap() {
+        Configuration::ControlPlane(config) => config.node,
+        Configuration::Proxy(config) => panic!("another role: {config:?}"),
+    }
 }

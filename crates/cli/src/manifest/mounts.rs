@@ -22,6 +22,7 @@ const KUBERNETES: &str = "/etc/kubernetes";
 const PKI: &str = "/etc/kubernetes/pki";
 const COVER: &str = "/etc/kubernetes/pki/pintle-cover";
 const MACHINE_ID: &str = "/etc/machine-id";
+pub(super) const MACHINE_ID_NAME: &str = "machine-id";
 
 /// Something of the host inside the pod. Always read-only.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,7 +74,7 @@ pub(super) fn of(kubeconfigs: &[PathBuf]) -> Result<Vec<Mount>, String> {
         });
     }
     mounts.push(Mount {
-        name: "machine-id".to_owned(),
+        name: MACHINE_ID_NAME.to_owned(),
         why: "Tells two hosts of the same name apart.",
         target: MACHINE_ID.to_owned(),
         source: Source::File(MACHINE_ID.to_owned()),

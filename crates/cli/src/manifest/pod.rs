@@ -1,12 +1,12 @@
-//! The pod, which the static pod and the DaemonSet have in common.
+//! The pod, which the static pods and the DaemonSet have in common.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use clap::ValueEnum as _;
-use pintle_core::config::{Argument, Config};
+use pintle_core::config::{Argument, Role};
 
-use super::mounts::{self, Source};
+use super::mounts::Source;
 use super::{Mount, quoted, run_arguments, wrong};
 use crate::args::PodArgs;
 use crate::exit::Failure;
@@ -17,16 +17,26 @@ pub(super) struct Pod<'a> {
     image: &'a str,
     policy: String,
     arguments: Vec<String>,
-    account: &'a str,
     probe_host: String,
     port: u16,
-    mounts: Vec<Mount>,
+    shape: Shape<'a>,
+}
+
+/// What differs between the roles.
+#[derive(Debug)]
+pub(super) struct Shape<'a> {
+    pub(super) template: &'static str,
+    pub(super) role: Role,
+    pub(super) telemetry: SocketAddr,
+    pub(super) mounts: Vec<Mount>,
+    /// The part of the specification that says who it is.
+    pub(super) account: &'a str,
 }
 
 // === impl Pod ===
 
 impl<'a> Pod<'a> {
-    /// The pod for these settings; `account` is the part of its specification that says who it is.
+    /// The pod for these settings.
     ///
     /// # Errors
     ///
@@ -34,8 +44,7 @@ impl<'a> Pod<'a> {
     pub(super) fn new(
         args: &'a PodArgs,
         arguments: &[Argument],
-        config: &Config,
-        account: &'a str,
+        shape: Shape<'a>,
     ) -> Result<Self, Failure> {
         if let Some(Argument { flag, .. }) =
             arguments.iter().find(|argument| argument.key == "node")
@@ -43,7 +52,7 @@ impl<'a> Pod<'a> {
             // Two nodes of one name hold the Lease both: the pod gets its own from the kubelet.
             return Err(wrong(format!("{flag}: the file is the same on every node, leave it out")));
         }
-        let port = config.telemetry.address.port();
+        let port = shape.telemetry.port();
         if port == 0 {
             return Err(wrong("telemetry.address has port 0: the kubelet could not probe it"));
         }
@@ -55,18 +64,19 @@ impl<'a> Pod<'a> {
         Ok(Self {
             image,
             policy: policy.map(|value| value.get_name().to_owned()).unwrap_or_default(),
-            arguments: run_arguments(arguments),
-            account,
-            probe_host: probe_host(config.telemetry.address),
+            arguments: run_arguments(arguments, shape.role),
+            probe_host: probe_host(shape.telemetry),
             port,
-            mounts: mounts::of(&config.apiserver.kubeconfigs).map_err(wrong)?,
+            shape,
         })
     }
 
     /// Its specification, not indented.
     pub(super) fn spec(&self) -> String {
-        let mut yaml = include_str!("pod-spec.yaml")
-            .replace("@ACCOUNT@", self.account)
+        let mut yaml = self
+            .shape
+            .template
+            .replace("@ACCOUNT@", self.shape.account)
             .replace("@POLICY@", &self.policy)
             .replace("@PROBE_HOST@", &quoted(&self.probe_host))
             .replace("@PORT@", &self.port.to_string())
@@ -76,7 +86,7 @@ impl<'a> Pod<'a> {
             let _ = writeln!(arguments, "  - {}", quoted(argument));
         }
         let (mut targets, mut volumes) = (String::new(), String::new());
-        for Mount { name, why, target, source } in &self.mounts {
+        for Mount { name, why, target, source } in &self.shape.mounts {
             let _ = writeln!(
                 targets,
                 "  - name: {name}\n    mountPath: {}\n    readOnly: true",

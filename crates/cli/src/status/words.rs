@@ -19,6 +19,7 @@ pub(super) fn describe(status: &Value) -> String {
         line("holder", if holder.is_null() { "nobody".to_owned() } else { word(holder) });
     }
     line("interface", word(&status["interface"]));
+    line("listen", word(&status["listen"]));
     for vip in items(&status["vips"]) {
         line(
             "vip",
@@ -33,6 +34,19 @@ pub(super) fn describe(status: &Value) -> String {
     }
     if status["watching"] == false {
         line("warning", "the watch on the Lease is not established".to_owned());
+    }
+    if status["usable"] == false {
+        line(
+            "warning",
+            "no API server can be used: look at them, and at the network to them".to_owned(),
+        );
+    }
+    if status["discovery"] == "refused" {
+        line(
+            "warning",
+            "not allowed to read the API servers' addresses: apply `pintle manifest rbac --proxy`"
+                .to_owned(),
+        );
     }
     for server in items(&status["apiservers"]) {
         let outcome = word(&server["outcome"]);
@@ -166,6 +180,26 @@ warning      another machine answers for a VIP: find it and take the address awa
 warning      the watch on the Lease is not established
 ";
         assert_eq!(describe(&status), expected);
+    }
+
+    #[test]
+    fn a_worker_s_proxy_is_described() {
+        let status = serde_json::json!({
+            "version": "0.1.0", "node": "worker-1", "role": "proxy", "since": 61.0,
+            "listen": "127.0.0.1:6443", "usable": true, "discovery": "endpoints",
+            "apiservers": [
+                {"target": "peer-1", "address": "192.0.2.11:6443", "outcome": "ready", "ready": true,
+                 "backend": "up"},
+            ],
+        });
+        let expected = "\
+node         worker-1  proxy for 1m 1s
+listen       127.0.0.1:6443
+api server   peer-1  192.0.2.11:6443  ready  backend up
+";
+        assert_eq!(describe(&status), expected);
+        let told = describe(&serde_json::json!({"usable": false, "discovery": "refused"}));
+        assert_eq!(told.matches("warning").count(), 2, "{told}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use pintle_testkit::certs::{self, ClientCertificate, ClusterCa, Validity};
-use pintle_testkit::netns::{INTERFACE, Topology, VIP_V4, host_v4};
+use pintle_testkit::netns::{INTERFACE, Namespace, Topology, VIP_V4, host_v4};
 use pintle_testkit::process::{Process, Spawn};
 use pintle_testkit::stand_in::{StandIn, Store, TlsIdentity};
 use serde_json::Value;
@@ -64,7 +64,7 @@ pub(crate) struct Setup {
 pub(crate) struct Pintle {
     pub(crate) process: Process,
     pub(crate) host: usize,
-    namespace: pintle_testkit::netns::Namespace,
+    namespace: Namespace,
 }
 
 pub(crate) fn hostname(host: usize) -> String {
@@ -305,23 +305,17 @@ impl Bed {
     /// A command line that runs on a host: `prefix`, then `pintle` with `arguments`. It is killed
     /// when it takes too long.
     pub(crate) fn command(&self, host: usize, prefix: &[&str], arguments: &[&str]) -> Command {
-        let namespace = self.topology.host_ns(host).name();
-        #[expect(clippy::disallowed_methods, reason = "runs the built binary on a host")]
-        let mut command = Command::new("timeout");
-        command
-            .args(["--signal=KILL", "30", "ip", "netns", "exec", namespace])
-            .args(prefix)
-            .arg(env!("CARGO_BIN_EXE_pintle"))
-            .args(arguments)
-            .stdin(Stdio::null());
-        command
+        command_in(self.topology.host_ns(host), prefix, arguments)
     }
 
     /// What a pintle command prints on a host.
     pub(crate) fn run(&self, host: usize, arguments: &[&str]) -> String {
-        let output = self.command(host, &[], arguments).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
+        self.run_in(self.topology.host_ns(host), arguments)
+    }
+
+    /// What a pintle command prints inside a namespace.
+    pub(crate) fn run_in(&self, namespace: &Namespace, arguments: &[&str]) -> String {
+        run_in(namespace, arguments)
     }
 
     /// What the kernel lists for a host in a file below `/proc/net`.
@@ -331,9 +325,33 @@ impl Bed {
     }
 }
 
+/// What a pintle command prints inside a namespace.
+pub(crate) fn run_in(namespace: &Namespace, arguments: &[&str]) -> String {
+    let output = command_in(namespace, &[], arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn command_in(namespace: &Namespace, prefix: &[&str], arguments: &[&str]) -> Command {
+    #[expect(clippy::disallowed_methods, reason = "runs the built binary on a host")]
+    let mut command = Command::new("timeout");
+    command
+        .args(["--signal=KILL", "30", "ip", "netns", "exec", namespace.name()])
+        .args(prefix)
+        .arg(env!("CARGO_BIN_EXE_pintle"))
+        .args(arguments)
+        .stdin(Stdio::null());
+    command
+}
+
 // === impl Pintle ===
 
 impl Pintle {
+    /// One that was started otherwise, with its telemetry in a namespace.
+    pub(crate) fn new(process: Process, namespace: Namespace) -> Self {
+        Self { process, host: 0, namespace }
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.process.log_path()).unwrap()
     }
