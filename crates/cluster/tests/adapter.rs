@@ -7,6 +7,9 @@ mod bench;
 #[path = "adapter/chain.rs"]
 mod chain;
 #[cfg(test)]
+#[path = "adapter/discover.rs"]
+mod discover;
+#[cfg(test)]
 #[path = "adapter/lease.rs"]
 mod lease;
 #[cfg(test)]

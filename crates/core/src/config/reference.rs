@@ -1,7 +1,7 @@
 //! The configuration in words: the defaults as a file, and the table of the documentation.
 
 use super::role::{OnWorker, Role, on_worker};
-use super::schema::{API_VERSION, Fallback, KEYS, KIND, Key, Shape, default_text};
+use super::schema::{API_VERSION, Fallback, KEYS, KIND, Key, Shape};
 
 /// A file that says what holds without a file, with the meaning of each key. What has no default is
 /// there as a comment.
@@ -74,4 +74,15 @@ pub fn markdown_proxy_table() -> String {
         text.push_str(&format!("| `{}` | {default} |\n", key.path));
     }
     text
+}
+
+/// What holds when a key is not given, in the documentation's words.
+pub(super) fn default_text(fallback: Fallback, shape: Shape) -> String {
+    match (fallback, shape) {
+        (Fallback::Text(text), Shape::List) => format!("`[{}]`", text.replace(',', ", ")),
+        (Fallback::Text(""), Shape::One) => "`\"\"`".to_owned(),
+        (Fallback::Text(text), Shape::One) => format!("`{text}`"),
+        (Fallback::Required(_), _) => "required".to_owned(),
+        (Fallback::Found { how, .. }, _) => how.to_owned(),
+    }
 }

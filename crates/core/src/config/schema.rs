@@ -390,17 +390,6 @@ impl Key {
     /// What holds when it is not given, in the documentation's words.
     #[must_use]
     pub fn default_text(&self) -> String {
-        default_text(self.fallback, self.shape)
-    }
-}
-
-/// What holds when a key is not given, in the documentation's words.
-pub(super) fn default_text(fallback: Fallback, shape: Shape) -> String {
-    match (fallback, shape) {
-        (Fallback::Text(text), Shape::List) => format!("`[{}]`", text.replace(',', ", ")),
-        (Fallback::Text(""), Shape::One) => "`\"\"`".to_owned(),
-        (Fallback::Text(text), Shape::One) => format!("`{text}`"),
-        (Fallback::Required(_), _) => "required".to_owned(),
-        (Fallback::Found { how, .. }, _) => how.to_owned(),
+        super::reference::default_text(self.fallback, self.shape)
     }
 }
