@@ -151,10 +151,17 @@ fn each_distribution_has_its_kubeconfig_and_its_place() {
 /// Where systemd's own judge is there (hack/setup.sh does not install an init system).
 #[test]
 fn the_unit_is_hardened_and_well_formed() {
+    let worker = ["--set=role=proxy", "--set=balancer.backends=192.0.2.11:6443"];
+    for arguments in [&["--vip=192.0.2.10"][..], &worker] {
+        judge_unit(&printed(&[&["systemd"], arguments].concat()), arguments);
+    }
+}
+
+fn judge_unit(unit: &str, arguments: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("pintle.service");
-    let unit = printed(&["systemd", "--vip=192.0.2.10"]);
-    assert!(unit.contains("ExecStart=/usr/local/bin/pintle run --vip=192.0.2.10\n"), "{unit}");
+    let command = format!("ExecStart=/usr/local/bin/pintle run {}\n", arguments.join(" "));
+    assert!(unit.contains(&command), "{unit}");
     // `verify` wants the program to be there.
     fs::write(&path, unit.replace("/usr/local/bin/pintle", env!("CARGO_BIN_EXE_pintle"))).unwrap();
     let analyze = |words: &[&str]| {
