@@ -42,7 +42,7 @@ vips: [127.0.0.1]
 election:
   leaseDuration: 2s
   priority: 9
-role: proxy
+role: proxi
 balancer: {port: 0}
 ";
     std::fs::write(&path, file).unwrap();
@@ -56,7 +56,7 @@ FILE:4:12: interface: is a list, want one value
 FILE:5:8: vips: \"127.0.0.1\" is a loopback address, which no client reaches; pick a free address of the nodes' subnet
 FILE:7:18: election.leaseDuration: leaseDuration 2s must be at least 100ms longer than renewDeadline 2300ms (the default); set election.leaseDuration to 2400ms or more, or election.renewDeadline to 1900ms or less
 FILE:8:13: election.priority: \"9\" is out of range, want -4 to 4
-FILE:9:7: role: the proxy on workers comes with a later version of pintle; remove it
+FILE:9:7: role: \"proxi\" is not one of control-plane, proxy; did you mean proxy?
 FILE:10:18: balancer.port: \"0\" is out of range, want 1 to 65535
 flag --set announce.refresh: announce.refresh: \"1\" has no unit; write 1ms or 1s
 ";
@@ -65,6 +65,36 @@ flag --set announce.refresh: announce.refresh: \"1\" has no unit; write 1ms or 1
     let mut check = command(&["check", "--set=announce.refresh=1"]);
     let output = check.env("PINTLE_CONFIG", path).output().unwrap();
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(64), &*said));
+}
+
+#[test]
+fn a_worker_s_file_is_judged_as_a_worker_s() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.yaml");
+    let file = "\
+apiVersion: pintle.dev/v1alpha1
+kind: Config
+vips: [192.0.2.10]
+election:
+  priority: 9
+role: proxy
+balancer:
+  listen: 10.0.0.1:6443
+  backends: [cp-1:6443, '192.0.2.11:6443', '192.0.2.11:6443']
+";
+    std::fs::write(&path, file).unwrap();
+    let path = path.to_str().unwrap();
+    let (code, said) = refused(&["run", "--config", path]);
+    assert_eq!(code, Some(64));
+    let expected = "\
+pintle: 5 mistakes in the configuration
+FILE:3:7: vips: a worker's proxy has no VIP (role: proxy); remove it
+FILE:5:13: election.priority: a worker's proxy takes part in no election (role: proxy); remove it
+FILE:8:11: balancer.listen: 10.0.0.1:6443 is not on the loopback, and a worker's proxy serves its node; write 127.0.0.1:6443
+FILE:9:14: balancer.backends: \"cp-1:6443\" is not ADDRESS:PORT; write it as 127.0.0.1:6443 or [::1]:6443, names are not looked up
+FILE:9:44: balancer.backends: \"192.0.2.11:6443\" is given twice; remove one of them
+";
+    assert_eq!(said, expected.replace("FILE", path));
 }
 
 #[test]
@@ -114,9 +144,7 @@ fn wrong_usage_is_64_and_help_is_0() {
 
 #[test]
 fn what_comes_later_is_refused_in_one_sentence_whatever_is_given_with_it() {
-    for arguments in
-        [&["handover"][..], &["handover", "--to", "cp-2"], &["manifest", "rbac", "--proxy"]]
-    {
+    for arguments in [&["handover"][..], &["handover", "--to", "cp-2"]] {
         let (code, said) = refused(arguments);
         assert_eq!(code, Some(64), "{arguments:?}");
         let is_name = |word: &&&str| !word.starts_with("--to");

@@ -133,11 +133,7 @@ const CASES: &[(&str, &str)] = &[
         "vips: [192.0.2.10, 192.0.2.11]\n",
         "f.yaml:4:20: vips: 192.0.2.11 is of the same family as 192.0.2.10: want at most one IPv4 and one IPv6 address; remove one of them",
     ),
-    // What is not there yet.
-    (
-        "role: proxy\n",
-        "f.yaml:4:7: role: the proxy on workers comes with a later version of pintle; remove it",
-    ),
+    // Values that contradict each other.
     (
         "balancer:\n  listen: 6443\n",
         "f.yaml:5:11: balancer.listen: 6443 is the API server's own port; give another one, clients do not see it",
