@@ -18,6 +18,9 @@ pub(crate) use distribution::Distribution;
 use mounts::Mount;
 use pod::Pod;
 
+/// What runs on every control-plane node balances; a `run` that somebody configured by hand is asked first.
+const BALANCE: &str = "balancer.enabled";
+
 /// Renders the static pod, with the settings of `migration` where the operator gave none.
 ///
 /// # Errors
@@ -31,6 +34,7 @@ pub(crate) fn static_pod(args: &PodArgs, migration: &Migration) -> Result<String
     if let Some(kubeconfig) = args.distribution.kubeconfig() {
         default_to(&mut arguments, "apiserver.kubeconfigs", kubeconfig);
     }
+    default_to(&mut arguments, BALANCE, "true");
     let config = config_of(&arguments)?;
     if config.apiserver.kubeconfigs.is_empty() {
         return Err(wrong("a static pod has no service account: name a file with --kubeconfig"));
@@ -55,6 +59,7 @@ pub(crate) fn daemonset(args: &PodArgs) -> Result<String, Failure> {
     let mut arguments = args.settings.arguments();
     // The pods have their service account.
     default_to(&mut arguments, "apiserver.kubeconfigs", "");
+    default_to(&mut arguments, BALANCE, "true");
     let config = config_of(&arguments)?;
     let account = format!(
         "serviceAccountName: pintle\n\
@@ -113,6 +118,7 @@ pub(crate) fn systemd(
     if let Some(kubeconfig) = distribution.kubeconfig() {
         default_to(&mut arguments, "apiserver.kubeconfigs", kubeconfig);
     }
+    default_to(&mut arguments, BALANCE, "true");
     config_of(&arguments)?;
     let words = run_arguments(&arguments).into_iter().map(|word| systemd_quoted(&word));
     let command: Vec<String> =
