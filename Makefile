@@ -20,7 +20,7 @@ fix: ## writes to the tree: formatting and what clippy can mend
 demo: ## three pintles, three kills, a timeline and the client's gap (root); REAL=1 on the real control plane
 	@hack/job.sh demo
 
-e2e: ## the fault table on the real control plane, 10 runs a row, resumable (root); ROW=name RUNS=n FRESH=1; CONTROLS=1: what must fail
+e2e: ## the fault table on the real control plane, without and with the balancer, 10 runs a row, resumable (root); ROW=name RUNS=n FRESH=1 BALANCED=0|1; CONTROLS=1: what must fail
 	@hack/job.sh e2e
 
 e2e-kubeadm: ## hosts with kubelet and containerd, kubeadm, upgrades, the chart (root, < 30 minutes); CORE=1; STEP='name …' KEEP=1

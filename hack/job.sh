@@ -35,6 +35,9 @@ docs() {
 # What the fault table and the kubeadm bed run.
 KUBERNETES=(kube-apiserver etcd etcdctl kube-controller-manager kube-scheduler kubelet kubeadm kubectl helm)
 
+# The rows in which a client sees something else with the balancer than without.
+DIFFERENT_WITH_BALANCER=(sigterm api-killed api-term api-hung rolling-term rolling-kill rolling-hang)
+
 # --- test beds: programs of the e2e crate around the binary that ships ---
 
 need_root() {
@@ -74,7 +77,7 @@ check() {
 
 test_all() {
     need_root
-    stages 27
+    stages 29
     stage packages hack/setup.sh packages
     stage Go hack/tools.sh go "${KUBERNETES[@]}"
     static_checks
@@ -91,6 +94,7 @@ test_all() {
     stage image hack/image.sh
     stage 'image test' hack/image-test.sh
     bed e2e --once
+    bed e2e --balanced --once "${DIFFERENT_WITH_BALANCER[@]/#/--row=}"
     kubeadm_bed --core
 }
 
@@ -123,7 +127,10 @@ e2e() {
     stage packages hack/setup.sh packages
     stage 'control plane' hack/tools.sh
     stage binary hack/binary.sh
-    bed e2e --runs "${RUNS:-10}" ${ROW:+--row "$ROW"} ${CONTROLS:+--controls} ${FRESH:+--fresh}
+    local which=(--runs "${RUNS:-10}" ${ROW:+--row "$ROW"} ${CONTROLS:+--controls} ${FRESH:+--fresh})
+    # The whole table has both columns; of single rows, one is asked for.
+    [[ ${BALANCED:-} == 1 ]] || bed e2e "${which[@]}"
+    [[ ${BALANCED:-${ROW:+0}} == 0 ]] || bed e2e --balanced "${which[@]}"
     [[ -n ${CONTROLS:-}${ROW:-} ]] || stage 'table in README.md' cargo run --quiet --locked -p pintle-e2e --bin e2e -- --write-readme README.md
 }
 

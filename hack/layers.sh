@@ -7,8 +7,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# One reviewed module each may lift the workspace's deny(unsafe_code): frames, namespaces.
-MAY_DENY_ONLY='net testkit'
+# One reviewed module each may lift the workspace's deny(unsafe_code): socket queues, frames, namespaces.
+MAY_DENY_ONLY='balancer net testkit'
 
 metadata() { cargo metadata --format-version 1 --locked --filter-platform "$(rustc -vV | sed -n 's/^host: //p')"; }
 

@@ -48,6 +48,8 @@ pub enum Check {
     Message,
     /// Watches of a dead API server end in time, and open again.
     Watches,
+    /// Clients on hosts and in pods are served, too.
+    Clients,
     /// No pintle has ended that was not ended by the fault.
     Alive,
     /// No pintle has panicked.
@@ -207,6 +209,7 @@ impl Check {
             | Self::TwoHolders
             | Self::Healed
             | Self::Watches
+            | Self::Clients
             | Self::LeavesByItself
             | Self::BackInTime
             | Self::Recovered => true,

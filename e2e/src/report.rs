@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::results::{Results, RowResults};
-use crate::rows::ROWS;
+use crate::rows::{ROLLING, ROWS, Row};
 
 /// The README's table stands between these.
 pub const BEGIN: &str = "<!-- fault-table:begin -->";
@@ -55,55 +55,100 @@ pub fn table(results: &Results) -> String {
     aligned(&rows)
 }
 
-/// The README's table, with its markers.
-#[must_use]
-pub fn markdown(results: &Results) -> String {
-    let mut text = format!("{BEGIN}\n| fault | client sees at most | median | worst | runs |\n");
-    text.push_str("|---|---|---|---|---|\n");
-    for row in &results.rows {
-        let _written = writeln!(
-            text,
-            "| {} | {} | {} | {} | {}{} |",
-            row.title,
-            row.limit,
-            with_unit(row.median_ms),
-            with_unit(row.worst_ms),
-            row.runs.len(),
-            if row.passed() { "" } else { ", **failed**" },
-        );
-    }
-    let machine = &results.machine;
-    let versions = &results.versions;
-    let _written = write!(
-        text,
-        "\nMeasured by `make e2e` on {} on {} cores of {}, Linux {}, {} GiB: {}, {}, {}. A gap runs from \
-         the start of the last success to the start of the next (TCP connects each 5 ms, HTTPS requests \
-         each 50 ms, attempts bounded at 200 ms); a connect that succeeds at once leaves a gap of 5 ms.\n{END}\n",
-        results.date.split('T').next().unwrap_or_default(),
-        machine.cores,
-        machine.cpu,
-        machine.kernel,
-        machine.memory_mib.div_ceil(1024),
-        versions.pintle,
-        versions.kubernetes,
-        versions.etcd,
-    );
-    text
+/// What the README's table shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns<'a> {
+    /// Without the balancer.
+    pub plain: &'a Results,
+    /// With it.
+    pub balanced: &'a Results,
 }
 
-/// Puts the table between its markers in a file.
-///
-/// # Errors
-/// When the file cannot be read or written, or has no markers; when a row was not run: half a table
-/// does not take the place of a whole one.
-pub fn write_readme(path: &Path, results: &Results) -> Result<()> {
+// === impl Columns ===
+
+impl Columns<'_> {
+    /// The table, with its markers.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let mut text = format!(
+            "{BEGIN}\n| fault | client sees at most | median | worst | runs | with balancer | median | worst | runs |\n"
+        );
+        text.push_str("|---|---|---|---|---|---|---|---|---|\n");
+        for row in ROWS.iter().chain(ROLLING) {
+            let (plain, balanced) = (self.plain.row(row.id), self.balanced.row(row.id));
+            if let Some(any) = plain.or(balanced) {
+                let limit = plain.map_or("", |plain| &plain.limit);
+                let _written = writeln!(
+                    text,
+                    "| {} | {limit} | {} | {} | {} |",
+                    any.title,
+                    figures(plain),
+                    balanced.map_or("", |row| if row.limit == limit {
+                        "the same"
+                    } else {
+                        &row.limit
+                    }),
+                    figures(balanced),
+                );
+            }
+        }
+        let machine = &self.plain.machine;
+        let versions = &self.plain.versions;
+        let _written = write!(
+            text,
+            "\nMeasured by `make e2e` on {} on {} cores of {}, Linux {}, {} GiB: {}, {}, {}. A gap runs from \
+             the start of the last success to the start of the next (TCP connects each 5 ms, HTTPS requests \
+             each 50 ms, attempts bounded at 200 ms); a connect that succeeds at once leaves a gap of 5 ms.\n{END}\n",
+            self.plain.date.split('T').next().unwrap_or_default(),
+            machine.cores,
+            machine.cpu,
+            machine.kernel,
+            machine.memory_mib.div_ceil(1024),
+            versions.pintle,
+            versions.kubernetes,
+            versions.etcd,
+        );
+        text
+    }
+
+    /// Puts the table between its markers in a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, or has no markers; when a row was not run, or the two halves
+    /// are not of one build on one machine: half a table does not take the place of a whole one.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let (plain, balanced) = (self.plain, self.balanced);
+        ensure!(
+            balanced.is_of(&plain.machine, &plain.versions),
+            "the halves are of different builds or machines: run `make e2e` again"
+        );
+        let lacking = missing(plain, ROWS.iter());
+        ensure!(lacking.is_empty(), "not run yet: {lacking}");
+        let lacking = missing(balanced, ROWS.iter().chain(ROLLING));
+        ensure!(lacking.is_empty(), "not run yet with the balancer: {lacking}");
+        let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        let text = replaced(&text, &self.markdown());
+        let text = text.with_context(|| format!("{} has no {BEGIN} … {END}", path.display()))?;
+        fs::write(path, text).with_context(|| format!("write {}", path.display()))
+    }
+}
+
+fn missing<'a>(results: &Results, rows: impl Iterator<Item = &'a Row>) -> String {
     let missing: Vec<&str> =
-        ROWS.iter().map(|row| row.id).filter(|id| results.row(id).is_none()).collect();
-    ensure!(missing.is_empty(), "not run yet: {}", missing.join(", "));
-    let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-    let text = replaced(&text, &markdown(results));
-    let text = text.with_context(|| format!("{} has no {BEGIN} … {END}", path.display()))?;
-    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+        rows.map(|row| row.id).filter(|id| results.row(id).is_none()).collect();
+    missing.join(", ")
+}
+
+/// Median, worst and runs as cells.
+fn figures(row: Option<&RowResults>) -> String {
+    let Some(row) = row else { return " | | ".to_owned() };
+    let failed = if row.passed() { "" } else { ", **failed**" };
+    format!(
+        "{} | {} | {}{failed}",
+        with_unit(row.median_ms),
+        with_unit(row.worst_ms),
+        row.runs.len()
+    )
 }
 
 fn replaced(text: &str, table: &str) -> Option<String> {
@@ -147,7 +192,9 @@ mod tests {
 
     #[test]
     fn half_a_table_is_not_written() {
-        let error = write_readme(Path::new("README.md"), &results()).unwrap_err().to_string();
+        let results = results();
+        let columns = Columns { plain: &results, balanced: &results };
+        let error = columns.write(Path::new("README.md")).unwrap_err().to_string();
         assert!(
             error.contains(ROWS[1].id) && !error.contains(&format!("{},", ROWS[0].id)),
             "{error}"
@@ -169,16 +216,23 @@ mod tests {
         failed.passed = false;
         results.add(&ROWS[0], failed);
         assert!(table(&results).contains("FAIL"));
-        assert!(markdown(&results).contains("| 3, **failed** |"));
+        let text = Columns { plain: &Results::default(), balanced: &results }.markdown();
+        assert!(text.contains("| 3, **failed** |"), "{text}");
     }
 
     #[test]
     fn the_readmes_table_is_replaced_and_nothing_else() {
         let readme = format!("# x\n{BEGIN}\nFORMER\n{END}\nrest\n");
-        let once = replaced(&readme, &markdown(&results())).unwrap();
+        let results = results();
+        let columns = Columns { plain: &results, balanced: &results };
+        let once = replaced(&readme, &columns.markdown()).unwrap();
         assert!(once.starts_with("# x\n") && once.ends_with(&format!("{END}\nrest\n")), "{once}");
-        assert!(once.contains("| 38.5 ms | 45.5 ms | 2 |") && !once.contains("FORMER"), "{once}");
-        assert_eq!(replaced(&once, &markdown(&results())).unwrap(), once);
+        assert!(
+            once.contains("| 38.5 ms | 45.5 ms | 2 | the same | 38.5 ms | 45.5 ms | 2 |")
+                && !once.contains("FORMER"),
+            "{once}"
+        );
+        assert_eq!(replaced(&once, &columns.markdown()).unwrap(), once);
         assert_eq!(replaced("no markers", "x"), None);
     }
 }

@@ -15,6 +15,7 @@ pub use self::table::ROWS;
 
 mod address;
 mod api;
+mod askers;
 mod etcd;
 mod host;
 mod lease;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-use crate::session::serve;
+use crate::serve::serve;
 use crate::stream::reset;
 use crate::totals::CloseReason;
 use crate::{Shared, stream};

@@ -15,15 +15,18 @@
 //! - one per listener, which never waits for anything but a connection;
 //! - one per session; it may be dropped at any await.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod accept;
 mod copy;
 mod flight;
 mod listen;
 mod open;
+mod patience;
 mod pick;
 mod pipes;
+mod queue;
+mod serve;
 mod session;
 mod shed;
 mod stream;
@@ -46,7 +49,7 @@ pub use self::totals::{ConnectFailures, Totals};
 use self::pipes::Pipes;
 use self::shed::Shedding;
 use self::table::Table;
-use self::totals::Counters;
+use self::totals::{CloseReason, Counters};
 
 /// What the balancer needs from the configuration.
 #[derive(Clone, Debug)]
@@ -149,6 +152,12 @@ impl Balancer {
     #[must_use]
     pub fn backends(&self) -> Vec<BackendStatus> {
         self.shared.table.status()
+    }
+
+    /// Ends every session with a reset: the address that the clients connected to is another host's now,
+    /// and many of them would not notice before they have something to say.
+    pub fn end_sessions(&self) {
+        self.shared.table.end_all(CloseReason::VipLeft);
     }
 
     /// What was counted since start.

@@ -19,7 +19,9 @@ const OWN_DESCRIPTORS: u64 = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Taken, or not allowed.
-    #[error("cannot listen on {address}: choose another balancer.listen: {source}")]
+    #[error(
+        "cannot listen on {address}: choose another balancer.port or balancer.listen: {source}"
+    )]
     Listen {
         /// Where.
         address: SocketAddr,

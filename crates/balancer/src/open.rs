@@ -3,9 +3,11 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use rustix::io::Errno;
+use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -36,12 +38,29 @@ pub(crate) struct Opening<'a> {
     deadline: Instant,
 }
 
+/// A backend that was told everything that the client has said so far.
+pub(crate) struct Opened<'a> {
+    pub(crate) server: TcpStream,
+    pub(crate) seat: Seat<'a>,
+    /// It has not answered, and the client has said too much to be said again: its last moment.
+    pub(crate) answer_by: Option<Instant>,
+}
+
 /// Why an attempt did not come to an answer.
 enum Failure {
     /// The next backend may do better.
     Backend(ConnectFailure),
     /// Nothing will.
     Session(CloseReason),
+}
+
+/// What ends the waiting for an answer.
+enum News {
+    /// The backend has said something.
+    Answer,
+    /// The client has said something more, or all.
+    Flight,
+    Nothing,
 }
 
 // === impl Opening ===
@@ -52,14 +71,20 @@ impl<'a> Opening<'a> {
         Self { shared, client, from, flight: Vec::new(), is_over: false, deadline }
     }
 
-    /// A backend that has begun to answer, told everything that the client has said so far.
-    pub(crate) async fn open(mut self) -> Result<(TcpStream, Seat<'a>), CloseReason> {
+    /// The first backend that begins to answer.
+    pub(crate) async fn open(mut self) -> Result<Opened<'a>, CloseReason> {
         self.hear_first().await?;
         let mut tried = Vec::new();
-        while let Some(seat) = self.shared.table.seat(self.from, &tried) {
+        while Instant::now() < self.deadline
+            && let Some(seat) = self.shared.table.seat(self.from, &tried)
+        {
             tried.push(seat.address);
-            match self.attempt(seat.address, &tried).await {
-                Ok(server) => return Ok((server, seat)),
+            let attempt = tokio::select! {
+                attempt = self.attempt(seat.address, &tried) => attempt,
+                reason = seat.session.ending() => Err(Failure::of_session(reason)),
+            };
+            match attempt {
+                Ok((server, answer_by)) => return Ok(self.opened(server, seat, answer_by)),
                 Err(Failure::Session(reason)) => return Err(reason),
                 Err(Failure::Backend(failure)) => {
                     seat.suspect(failure);
@@ -70,14 +95,22 @@ impl<'a> Opening<'a> {
         Err(CloseReason::NoBackend)
     }
 
+    fn opened(self, server: TcpStream, seat: Seat<'a>, answer_by: Option<Instant>) -> Opened<'a> {
+        let said = u64::try_from(self.flight.len()).unwrap_or(0);
+        seat.session.inward.fetch_add(said, Relaxed);
+        self.shared.counters.bytes_in.fetch_add(said, Relaxed);
+        seat.session.opened();
+        Opened { server, seat, answer_by }
+    }
+
     /// No backend is troubled before the client has said something.
     async fn hear_first(&mut self) -> Result<(), CloseReason> {
         loop {
             tokio::select! {
-                ready = self.client.readable() => ready.map_err(|_| CloseReason::Ended)?,
+                ready = self.client.readable() => ready.map_err(|_| CloseReason::Broken)?,
                 () = sleep_until(self.deadline) => return Err(CloseReason::Handshake),
             }
-            match self.hear().map_err(|_| CloseReason::Ended)? {
+            match self.hear().map_err(|_| CloseReason::Broken)? {
                 // Readiness may be reported without a byte.
                 None => {}
                 Some(0) => return Err(CloseReason::Ended),
@@ -101,68 +134,108 @@ impl<'a> Opening<'a> {
         }
     }
 
+    /// A connection to the backend once it answers; with the last moment for that if it is taken before.
     async fn attempt(
         &mut self,
         backend: SocketAddr,
         tried: &[SocketAddr],
-    ) -> Result<TcpStream, Failure> {
+    ) -> Result<(TcpStream, Option<Instant>), Failure> {
         let mut server = match timeout(CONNECT_TIMEOUT, connect(backend)).await {
-            Ok(Ok(server)) => server,
-            Ok(Err(_)) => return Err(Failure::Backend(ConnectFailure::Refused)),
+            Ok(connected) => connected.map_err(|error| Failure::of_connect(&error))?,
             Err(_) => return Err(Failure::Backend(ConnectFailure::Timeout)),
         };
-        let closed = |_| Failure::Backend(ConnectFailure::Closed);
-        // At most 16 KiB, which the socket's own buffer takes whole.
-        let told = timeout(ANSWER_TIMEOUT, server.write_all(&self.flight)).await;
-        told.map_err(|_| Failure::Backend(ConnectFailure::Silent))?.map_err(closed)?;
-        if self.is_over {
-            server.shutdown().await.map_err(closed)?;
-        }
+        let mut told = 0;
+        let mut is_told_all = false;
         let mut asked_at = Instant::now();
         loop {
+            if told < self.flight.len() {
+                // At most 16 KiB altogether, which the socket's own buffer takes whole.
+                let tell = server.write_all(&self.flight[told..]);
+                tell.await.map_err(|_| self.ended())?;
+                told = self.flight.len();
+                asked_at = Instant::now();
+            }
+            if self.is_over && !is_told_all {
+                server.shutdown().await.map_err(|_| self.ended())?;
+                is_told_all = true;
+            }
             if self.flight.len() >= MAX_FLIGHT {
                 // Too much to be said again: this backend has to do.
-                return Ok(server);
+                return Ok((server, Some(self.deadline)));
             }
-            let is_last = !self.shared.table.has_untried(tried);
-            let patience = if is_answerable(&self.flight) && !is_last {
-                self.deadline.min(asked_at + ANSWER_TIMEOUT)
+            match self.wait(&server, asked_at, tried).await? {
+                News::Answer => return Ok((server, None)),
+                News::Flight | News::Nothing => {}
+            }
+        }
+    }
+
+    /// Until the backend answers, the client says more, or patience is at its end.
+    async fn wait(
+        &mut self,
+        server: &TcpStream,
+        asked_at: Instant,
+        tried: &[SocketAddr],
+    ) -> Result<News, Failure> {
+        let is_asked = is_answerable(&self.flight);
+        let is_last = !self.shared.table.has_untried(tried);
+        let patience = if is_asked && !is_last {
+            self.deadline.min(asked_at + ANSWER_TIMEOUT)
+        } else {
+            self.deadline
+        };
+        tokio::select! {
+            ready = server.readable() => {
+                ready.map_err(|_| self.ended())?;
+                match server.try_io(Interest::READABLE, || peek(server)) {
+                    Ok(0) => Err(self.ended()),
+                    Ok(_) => Ok(News::Answer),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(News::Nothing),
+                    Err(_) => Err(self.ended()),
+                }
+            }
+            ready = self.client.readable(), if !self.is_over => {
+                let heard = ready.and_then(|()| self.hear());
+                let heard = heard.map_err(|_| Failure::Session(CloseReason::Broken))?;
+                self.is_over = heard == Some(0);
+                Ok(if heard.is_some() { News::Flight } else { News::Nothing })
+            }
+            () = sleep_until(patience) => Err(if is_asked {
+                Failure::Backend(ConnectFailure::Silent)
             } else {
-                self.deadline
-            };
-            tokio::select! {
-                ready = server.readable() => {
-                    ready.map_err(closed)?;
-                    match server.try_io(tokio::io::Interest::READABLE, || peek(&server)) {
-                        Ok(0) => return Err(Failure::Backend(ConnectFailure::Closed)),
-                        Ok(_) => return Ok(server),
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        Err(error) => return Err(closed(error)),
-                    }
-                }
-                ready = self.client.readable(), if !self.is_over => {
-                    let said = self.flight.len();
-                    let heard = ready.and_then(|()| self.hear());
-                    match heard.map_err(|_| Failure::Session(CloseReason::Ended))? {
-                        None => {}
-                        Some(0) => {
-                            self.is_over = true;
-                            server.shutdown().await.map_err(closed)?;
-                        }
-                        Some(_) => {
-                            server.write_all(&self.flight[said..]).await.map_err(closed)?;
-                            asked_at = Instant::now();
-                        }
-                    }
-                }
-                () = sleep_until(patience) => {
-                    return Err(if patience == self.deadline {
-                        Failure::Session(CloseReason::Handshake)
-                    } else {
-                        Failure::Backend(ConnectFailure::Silent)
-                    });
-                }
-            }
+                Failure::Session(CloseReason::Handshake)
+            }),
+        }
+    }
+
+    /// The backend ended without an answer: its own failure, unless the client had ended before.
+    const fn ended(&self) -> Failure {
+        if self.is_over {
+            Failure::Session(CloseReason::Ended)
+        } else {
+            Failure::Backend(ConnectFailure::Closed)
+        }
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// What this host lacks is no fault of the backend's.
+    fn of_connect(error: &io::Error) -> Self {
+        let own = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+        if own.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error())) {
+            Self::Session(CloseReason::Full)
+        } else {
+            Self::Backend(ConnectFailure::Refused)
+        }
+    }
+
+    /// It was asked to end while it opened.
+    const fn of_session(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::BackendDown => Self::Backend(ConnectFailure::Closed),
+            other => Self::Session(other),
         }
     }
 }

@@ -1,86 +1,56 @@
-//! One connection from its accept to its end.
+//! What a session's own task, its backend's list and the balancer share of it.
 
-use std::io;
-use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::Shared;
-use crate::accept::Room;
-use crate::copy::{Meter, pump};
-use crate::open::Opening;
-use crate::stream::reset;
-use crate::table::Session;
 use crate::totals::CloseReason;
 
-/// One side has said all, and the other says nothing for so long: nobody waits for an end any more.
-const HALF_CLOSED_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Serves a connection; its place is given back at the end.
-pub(crate) async fn serve(client: TcpStream, from: SocketAddr, room: Room) {
-    let shared = &room.shared;
-    let reason = match Opening::new(shared, &client, from.ip()).open().await {
-        Ok((server, seat)) => tokio::select! {
-            reason = both_ways(shared, &seat.session, &client, &server) => reason,
-            () = seat.session.end.cancelled() => {
-                if seat.session.is_shed.load(Relaxed) {
-                    CloseReason::Shed
-                } else {
-                    reset(&server);
-                    CloseReason::BackendDown
-                }
-            }
-        },
-        Err(reason) => reason,
-    };
-    match reason {
-        // What was no orderly end must not look like one.
-        CloseReason::BackendDown | CloseReason::NoBackend => reset(&client),
-        CloseReason::Ended
-        | CloseReason::Handshake
-        | CloseReason::HalfClosed
-        | CloseReason::Shed
-        | CloseReason::Full => {}
-    }
-    shared.counters.closed(reason);
+/// A connection that has a backend.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    /// Bytes from the client to the backend, and the other way.
+    pub(crate) inward: AtomicU64,
+    pub(crate) outward: AtomicU64,
+    /// When it had a backend that answered.
+    opened_at: OnceLock<Instant>,
+    end: CancellationToken,
+    why: OnceLock<CloseReason>,
 }
 
-async fn both_ways(
-    shared: &Shared,
-    session: &Session,
-    client: &TcpStream,
-    server: &TcpStream,
-) -> CloseReason {
-    let own = &session.moved;
-    let (up, down) = (&shared.counters.bytes_in, &shared.counters.bytes_out);
-    let mut inward = pin!(pump(client, server, &shared.pipes, Meter { total: up, own }));
-    let mut outward = pin!(pump(server, client, &shared.pipes, Meter { total: down, own }));
-    tokio::select! {
-        ended = &mut inward => the_other(ended, outward, own).await,
-        ended = &mut outward => the_other(ended, inward, own).await,
-    }
-}
+// === impl Session ===
 
-/// One way has ended: in order, and then the other goes on for as long as it carries anything; or not.
-async fn the_other(
-    ended: io::Result<()>,
-    mut other: Pin<&mut impl Future<Output = io::Result<()>>>,
-    moved: &AtomicU64,
-) -> CloseReason {
-    if ended.is_err() {
-        return CloseReason::Ended;
+impl Session {
+    /// Bytes, both ways.
+    pub(crate) fn moved(&self) -> u64 {
+        self.inward.load(Relaxed).wrapping_add(self.outward.load(Relaxed))
     }
-    loop {
-        let before = moved.load(Relaxed);
-        match timeout(HALF_CLOSED_TIMEOUT, &mut other).await {
-            Ok(_) => return CloseReason::Ended,
-            Err(_) if moved.load(Relaxed) == before => return CloseReason::HalfClosed,
-            Err(_) => {}
-        }
+
+    pub(crate) fn opened(&self) {
+        // The first time counts.
+        let _again = self.opened_at.set(Instant::now());
+    }
+
+    pub(crate) fn opened_at(&self) -> Option<Instant> {
+        self.opened_at.get().copied()
+    }
+
+    /// Asks it to end; the first reason is the one that counts.
+    pub(crate) fn end(&self, why: CloseReason) {
+        let _later = self.why.set(why);
+        self.end.cancel();
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.end.is_cancelled()
+    }
+
+    /// Why it is asked to end, as soon as it is. Cancel-safe.
+    pub(crate) async fn ending(&self) -> CloseReason {
+        self.end.cancelled().await;
+        *self.why.get().expect("the reason is set before the end")
     }
 }

@@ -3,8 +3,12 @@
 
 use std::time::Duration;
 
-/// A backend that came back is believed after this: what comes and goes moves nobody.
-const PROBATION: Duration = Duration::from_secs(5);
+/// A surplus has lasted when it was there in so many looks, one a second: what comes and goes moves nobody,
+/// be it a backend or many short connections.
+const LOOKS: usize = 6;
+
+/// Who is younger is not moved: it may be a short one, or have been moved just now.
+pub(crate) const MIN_AGE: Duration = Duration::from_secs(5);
 
 /// A surplus below this part of an equal share is left alone. What the others keep adds up for the one that
 /// lacks it: five servers end within 5 % of each other.
@@ -19,35 +23,34 @@ pub(crate) struct Shedding {
     pub(crate) floor: usize,
 }
 
-/// A backend's sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Crew {
-    /// For how long it has been up; `None` when it is not.
-    pub(crate) served: Option<Duration>,
-    pub(crate) sessions: usize,
+/// A backend's last surpluses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Surplus {
+    recent: [usize; LOOKS],
+    turn: usize,
 }
 
-/// How many each is to lose in this second; one number for each, in order.
-pub(crate) fn surplus(crews: &[Crew], shedding: &Shedding) -> Vec<usize> {
-    let nothing = vec![0; crews.len()];
-    let up: Vec<usize> =
-        crews.iter().filter(|crew| crew.served.is_some()).map(|crew| crew.sessions).collect();
-    let is_settled = crews.iter().filter_map(|crew| crew.served).all(|served| served >= PROBATION);
-    if up.len() < 2 || !is_settled {
-        return nothing;
-    }
-    let share = up.iter().sum::<usize>().div_ceil(up.len());
+/// What each has beyond an equal share, of the sessions of those in service; one number for each, in order.
+pub(crate) fn surplus(loads: &[Option<usize>], floor: usize) -> Vec<usize> {
+    let in_service: Vec<usize> = loads.iter().flatten().copied().collect();
+    let share = in_service.iter().sum::<usize>().div_ceil(in_service.len().max(1));
     let slack = (share / TOLERANCE).max(1);
-    let mut left = shedding.rate;
-    let of = |crew: &Crew| {
-        if crew.served.is_none() || crew.sessions <= shedding.floor.max(share + slack) {
-            return 0;
-        }
-        let lost = (crew.sessions - share).min(left);
-        left -= lost;
-        lost
+    let of = |load: &Option<usize>| match load {
+        Some(sessions) if *sessions > floor.max(share + slack) => sessions - share,
+        _ => 0,
     };
-    crews.iter().map(of).collect()
+    loads.iter().map(of).collect()
+}
+
+// === impl Surplus ===
+
+impl Surplus {
+    /// How much of it has lasted.
+    pub(crate) fn lasting(&mut self, now: usize) -> usize {
+        self.recent[self.turn % LOOKS] = now;
+        self.turn = self.turn.wrapping_add(1);
+        self.recent.iter().copied().min().unwrap_or(0)
+    }
 }
 
 #[cfg(test)]
@@ -56,33 +59,33 @@ mod tests {
 
     use super::*;
 
-    const SHEDDING: Shedding = Shedding { rate: 10, floor: 20 };
+    const FLOOR: usize = 20;
+    const RATE: usize = 10;
 
-    fn crew(sessions: usize) -> Crew {
-        Crew { served: Some(PROBATION), sessions }
-    }
-
-    fn lost(sessions: &[usize]) -> Vec<usize> {
-        let crews: Vec<Crew> = sessions.iter().map(|sessions| crew(*sessions)).collect();
-        surplus(&crews, &SHEDDING)
+    fn of(sessions: &[usize]) -> Vec<usize> {
+        let loads: Vec<_> = sessions.iter().copied().map(Some).collect();
+        surplus(&loads, FLOOR)
     }
 
     #[test]
-    fn only_what_is_above_an_equal_share_goes_and_slowly() {
-        assert_eq!(lost(&[100, 100, 0]), [10, 0, 0]);
-        assert_eq!(lost(&[70, 69, 61]), [3, 2, 0]);
-        assert_eq!(lost(&[68, 68, 64]), [0, 0, 0]);
-        assert_eq!(lost(&[20, 20, 0]), [0, 0, 0], "so few are no burden");
-        assert_eq!(lost(&[100]), [0]);
-        assert_eq!(lost(&[]), [0; 0]);
+    fn only_what_is_above_an_equal_share_is_too_much() {
+        assert_eq!(of(&[100, 100, 0]), [33, 33, 0]);
+        assert_eq!(of(&[70, 69, 61]), [3, 2, 0]);
+        assert_eq!(of(&[68, 68, 64]), [0, 0, 0]);
+        assert_eq!(of(&[20, 20, 0]), [0, 0, 0], "so few are no burden");
+        assert_eq!(of(&[100]), [0]);
+        assert_eq!(of(&[]), [0; 0]);
+        assert_eq!(surplus(&[Some(100), None], FLOOR), [0, 0], "nobody takes them");
     }
 
     #[test]
-    fn one_that_has_just_come_back_moves_nobody() {
-        let crews = [crew(100), Crew { served: Some(Duration::from_secs(4)), sessions: 0 }];
-        assert_eq!(surplus(&crews, &SHEDDING), [0, 0]);
-        let crews = [crew(100), Crew { served: None, sessions: 0 }];
-        assert_eq!(surplus(&crews, &SHEDDING), [0, 0]);
+    fn what_comes_and_goes_moves_nobody() {
+        let mut surplus = Surplus::default();
+        for _ in 0..100 {
+            assert_eq!([30, 40, 50, 40, 30, 0].map(|now| surplus.lasting(now)), [0; 6]);
+        }
+        assert_eq!([7; LOOKS].map(|now| surplus.lasting(now)), [0, 0, 0, 0, 0, 7]);
+        assert_eq!(surplus.lasting(3), 3, "never more than there is now");
     }
 
     proptest! {
@@ -90,10 +93,12 @@ mod tests {
         #[test]
         fn they_meet(mut sessions in prop::collection::vec(0..2000_usize, 2..6)) {
             sessions.iter_mut().for_each(|count| *count += 60);
+            let mut surpluses = vec![Surplus::default(); sessions.len()];
             for _ in 0..2000 {
-                let lost = lost(&sessions);
-                prop_assert!(lost.iter().sum::<usize>() <= SHEDDING.rate);
-                for (index, count) in lost.into_iter().enumerate() {
+                let mut left = RATE;
+                for (index, now) in of(&sessions).into_iter().enumerate() {
+                    let count = surpluses[index].lasting(now).min(left);
+                    left -= count;
                     sessions[index] -= count;
                     for _ in 0..count {
                         let emptiest = (0..sessions.len()).min_by_key(|at| sessions[*at]).unwrap();

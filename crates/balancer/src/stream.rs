@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, sleep};
+
+use crate::queue::Queue;
 
 /// A connection that idles is no dead one: watches idle for minutes. A peer that is gone is found after
 /// `KEEPALIVE_IDLE + 3 * KEEPALIVE_INTERVAL`.
@@ -13,14 +16,17 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// A peer that acknowledges nothing, or takes nothing, for so long is gone (RFC 5482). Longer than somebody
-/// looks at a page of `kubectl exec … | less`: the kernel counts a closed window, too
-/// (net/ipv4/tcp_timer.c, `tcp_probe_timer`). Backends that are gone are found by their probes.
-const USER_TIMEOUT: Duration = Duration::from_secs(300);
+/// A peer that acknowledges nothing for so long is gone (RFC 5482). The same as keepalive takes, whose count
+/// it overrides (net/ipv4/tcp_timer.c, `tcp_keepalive_timer`).
+const USER_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// What the kernel keeps for a receiver that does not take it, beyond what is on its way: without a bound
 /// of its own it would be up to `net.ipv4.tcp_wmem`, 4 MiB a connection.
 const MAX_UNSENT: u32 = 256 << 10;
+
+/// How long a peer may take for the last that it was told, and how often that is looked at.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
+const LINGER_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Sets what both sides of a session have.
 pub(crate) fn configure(stream: &TcpStream) -> io::Result<()> {
@@ -32,7 +38,7 @@ pub(crate) fn configure(stream: &TcpStream) -> io::Result<()> {
         .with_retries(KEEPALIVE_PROBES);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_notsent_lowat(MAX_UNSENT)?;
-    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
+    wait_for_reader(stream, false)
 }
 
 /// Connects to a backend.
@@ -43,8 +49,29 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Whether a reader that pauses is waited for. The kernel does not tell a closed window from silence when it
+/// judges `TCP_USER_TIMEOUT` (`tcp_probe_timer`); without it, one that answers the probes of its window may
+/// pause for ever, and one that does not is given up by `net.ipv4.tcp_retries2`, after a quarter of an hour.
+pub(crate) fn wait_for_reader(stream: &TcpStream, is_patient: bool) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_user_timeout((!is_patient).then_some(USER_TIMEOUT))
+}
+
 /// Makes a reset of the end to come: the other side learns at once that it was no orderly one.
 pub(crate) fn reset(stream: &TcpStream) {
     // It is closed either way.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+/// The same once the peer has all that it was told: a reset overtakes and discards what is on its way, and so
+/// does an end with something unread. Bounded, since a peer may take nothing.
+pub(crate) async fn reset_when_told(stream: &TcpStream) {
+    let is_taking = || {
+        // Fails for one that is gone: it takes nothing any more.
+        stream.peer_addr().is_ok() && Queue::of(stream).is_ok_and(|queue| !queue.is_empty())
+    };
+    let deadline = Instant::now() + LINGER_TIMEOUT;
+    while is_taking() && Instant::now() < deadline {
+        sleep(LINGER_INTERVAL).await;
+    }
+    reset(stream);
 }

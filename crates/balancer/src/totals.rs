@@ -32,8 +32,10 @@ pub struct ConnectFailures {
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CloseReason {
-    /// Both sides had said all they had to say, or one of them broke it off.
+    /// Both sides had said all they had to say.
     Ended,
+    /// One of them broke it off.
+    Broken,
     /// No backend could be reached, or answered.
     NoBackend,
     /// The client said nothing, or not enough to be answered.
@@ -44,6 +46,8 @@ pub(crate) enum CloseReason {
     BackendDown,
     /// Another backend has fewer.
     Shed,
+    /// The address that the client connected to is another host's now.
+    VipLeft,
     /// There was no room.
     Full,
 }
@@ -72,8 +76,10 @@ counted! {
     bytes_in,
     /// Bytes from backends to clients.
     bytes_out,
-    /// Sessions that ended because a side had said all, or broke it off.
+    /// Sessions that ended because both sides had said all.
     closed_ended,
+    /// Because one of them broke it off.
+    closed_broken,
     /// Because no backend could be reached, or answered.
     closed_no_backend,
     /// Because the client said nothing, or not enough to be answered.
@@ -84,6 +90,8 @@ counted! {
     closed_backend_down,
     /// Because another backend has fewer.
     closed_shed,
+    /// Because the VIP left this host.
+    closed_vip_left,
     /// Because there was no room.
     closed_full,
 }
@@ -108,11 +116,13 @@ impl Counters {
     pub(crate) fn closed(&self, reason: CloseReason) {
         let counter = match reason {
             CloseReason::Ended => &self.closed_ended,
+            CloseReason::Broken => &self.closed_broken,
             CloseReason::NoBackend => &self.closed_no_backend,
             CloseReason::Handshake => &self.closed_handshake,
             CloseReason::HalfClosed => &self.closed_half_closed,
             CloseReason::BackendDown => &self.closed_backend_down,
             CloseReason::Shed => &self.closed_shed,
+            CloseReason::VipLeft => &self.closed_vip_left,
             CloseReason::Full => &self.closed_full,
         };
         counter.fetch_add(1, Relaxed);

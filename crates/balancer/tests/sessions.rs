@@ -4,5 +4,6 @@
 
 mod sessions {
     mod bed;
+    mod ends;
     mod stories;
 }

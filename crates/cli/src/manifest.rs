@@ -19,6 +19,9 @@ pub(crate) use distribution::Distribution;
 use mounts::Mount;
 use pod::Pod;
 
+/// What runs on every control-plane node balances; a `run` that somebody configured by hand is asked first.
+const BALANCE: &str = "balancer.enabled";
+
 /// Renders the static pod, with the settings of `migration` where the operator gave none.
 ///
 /// # Errors
@@ -32,12 +35,11 @@ pub(crate) fn static_pod(args: &PodArgs, migration: &Migration) -> Result<String
     if let Some(kubeconfig) = args.distribution.kubeconfig() {
         default_to(&mut arguments, "apiserver.kubeconfigs", kubeconfig);
     }
-    let config = match configuration_of(&arguments)? {
-        Configuration::ControlPlane(config) => config,
-        Configuration::Proxy(config) => {
-            return proxy::static_pod(args, &arguments, &config, migration);
-        }
-    };
+    if let Configuration::Proxy(config) = configuration_of(&arguments)? {
+        return proxy::static_pod(args, &arguments, &config, migration);
+    }
+    default_to(&mut arguments, BALANCE, "true");
+    let config = config_of(&arguments)?;
     if config.apiserver.kubeconfigs.is_empty() {
         return Err(wrong("a static pod has no service account: name a file with --kubeconfig"));
     }
@@ -71,6 +73,7 @@ pub(crate) fn daemonset(args: &PodArgs) -> Result<String, Failure> {
     let mut arguments = args.settings.arguments();
     // The pods have their service account.
     default_to(&mut arguments, "apiserver.kubeconfigs", "");
+    default_to(&mut arguments, BALANCE, "true");
     let config = config_of(&arguments)?;
     let account = format!(
         "serviceAccountName: pintle\n\
@@ -138,6 +141,10 @@ pub(crate) fn systemd(
         Configuration::ControlPlane(_) => Role::ControlPlane,
         Configuration::Proxy(_) => Role::Proxy,
     };
+    if role == Role::ControlPlane {
+        default_to(&mut arguments, BALANCE, "true");
+        config_of(&arguments)?;
+    }
     let words = run_arguments(&arguments, role).into_iter().map(|word| systemd_quoted(&word));
     let command: Vec<String> =
         std::iter::once("/usr/local/bin/pintle".to_owned()).chain(words).collect();

@@ -93,7 +93,13 @@ fn the_daemonset_has_the_pod_of_the_static_pod() {
     assert_eq!(spec["serviceAccountName"], "pintle");
     assert_eq!(
         spec["containers"][0]["args"],
-        serde_json::json!(["run", "--vip=192.0.2.10", "--interface=eth0", "--kubeconfig="])
+        serde_json::json!([
+            "run",
+            "--vip=192.0.2.10",
+            "--interface=eth0",
+            "--kubeconfig=",
+            "--set=balancer.enabled=true"
+        ])
     );
     let mounts = |spec: &Value| spec["containers"][0]["volumeMounts"].as_array().unwrap().len();
     assert_eq!((mounts(&spec), mounts(&own)), (1, 3), "no directory with kubeconfigs");
@@ -160,7 +166,9 @@ fn the_unit_is_hardened_and_well_formed() {
 fn judge_unit(unit: &str, arguments: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("pintle.service");
-    let command = format!("ExecStart=/usr/local/bin/pintle run {}\n", arguments.join(" "));
+    let balances = if arguments.len() == 1 { " --set=balancer.enabled=true" } else { "" };
+    let command =
+        format!("ExecStart=/usr/local/bin/pintle run {}{balances}\n", arguments.join(" "));
     assert!(unit.contains(&command), "{unit}");
     // `verify` wants the program to be there.
     fs::write(&path, unit.replace("/usr/local/bin/pintle", env!("CARGO_BIN_EXE_pintle"))).unwrap();
@@ -317,6 +325,7 @@ fn what_differs_from_a_default_becomes_an_argument() {
             "--set=apiserver.probe.path=/readyz?a:'b'",
             "--set=announce.burst=0ms, 1s",
             "--set=announce.refresh=30s",
+            "--set=balancer.enabled=true",
             "--telemetry-address=[::]:9999",
         ])
     );
@@ -341,6 +350,12 @@ fn what_differs_from_a_default_becomes_an_argument() {
 }
 
 #[test]
+fn the_balancer_is_one_flag_away() {
+    let pod = pod(&["--vip=192.0.2.10", "--set=balancer.enabled=false"]);
+    assert!(!pod["spec"]["containers"][0]["args"].to_string().contains("balancer"), "{pod}");
+}
+
+#[test]
 fn another_front_door_s_files_are_settings_and_comments() {
     let directory = tempfile::tempdir().unwrap();
     let keepalived = directory.path().join("keepalived.conf");
@@ -355,7 +370,12 @@ fn another_front_door_s_files_are_settings_and_comments() {
     let pod: Value = serde_yaml::from_str(&yaml).unwrap();
     assert_eq!(
         pod["spec"]["containers"][0]["args"],
-        serde_json::json!(["run", "--vip=192.0.2.10", "--interface=eth1"]),
+        serde_json::json!([
+            "run",
+            "--vip=192.0.2.10",
+            "--interface=eth1",
+            "--set=balancer.enabled=true"
+        ]),
         "a flag wins"
     );
     let said = String::from_utf8(output.stderr).unwrap();

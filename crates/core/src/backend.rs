@@ -96,7 +96,8 @@ impl Backends {
         let success_threshold = self.success_threshold;
         let mut others = self.known.iter().filter(|(other, _)| **other != server);
         let is_other_up = others.any(|(_, counts)| counts.state == BackendState::Up);
-        let counts = self.known.entry(server).or_insert(Counts::NEW);
+        // The last word of a probe of one that is forgotten already.
+        let Some(counts) = self.known.get_mut(&server) else { return };
         counts.observe(outcome, success_threshold);
         counts.compare(outcome, is_other_up);
     }
@@ -239,6 +240,7 @@ mod tests {
         let not_ready = || ProbeOutcome::NotReady(vec!["etcd".into()]);
         let mut backends = Backends::new(2);
         let local = |backends: &Backends| backends.states()[&ServerId::LOCAL];
+        backends.learn(&[ServerId(1)]);
         backends.observe(ServerId(1), &ProbeOutcome::Ready);
         for _ in 1..UNREADY_THRESHOLD {
             backends.observe(ServerId::LOCAL, &not_ready());
@@ -248,6 +250,7 @@ mod tests {
         assert_eq!(local(&backends), Down);
         // Where all of them are not ready, none is behind.
         let mut backends = Backends::new(2);
+        backends.learn(&[ServerId(1)]);
         for _ in 0..100 {
             backends.observe(ServerId(1), &not_ready());
             backends.observe(ServerId::LOCAL, &not_ready());
@@ -264,7 +267,8 @@ mod tests {
         backends.learn(&[ServerId(2)]);
         assert!(!backends.is_any_up(), "the one that was up is gone");
         backends.learn(&[]);
-        assert_eq!(backends.states().len(), 1, "the local one stays");
+        backends.observe(ServerId(2), &ProbeOutcome::Ready);
+        assert_eq!(backends.states().len(), 1, "the local one stays, and who is gone stays gone");
     }
 
     #[test]

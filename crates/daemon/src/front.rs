@@ -8,7 +8,7 @@ use pintle_balancer::{Balancer, BalancerConfig};
 use pintle_core::Backend;
 use pintle_core::config::{Config, Listen};
 use pintle_net::Redirect;
-use pintle_telemetry::{BackendTotals, BalancerTotals, Metrics};
+use pintle_telemetry::{BackendTotals, BalancerTotals, Metrics, Published};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -29,6 +29,7 @@ pub(crate) struct Front {
 pub(crate) fn start(
     config: &Config,
     backends: watch::Receiver<Vec<Backend>>,
+    published: watch::Receiver<Published>,
     metrics: &Metrics,
 ) -> Result<Option<Front>, RunError> {
     let Some(wanted) = &config.balancer else { return Ok(None) };
@@ -57,6 +58,7 @@ pub(crate) fn start(
         max_connections = wanted.max_connections,
         "Balancing"
     );
+    let _detached = tokio::spawn(follow_vips(balancer.clone(), published));
     metrics.follow_balancer(move || totals(&balancer));
     Ok(Some(front))
 }
@@ -90,6 +92,18 @@ fn balance(
     Ok((front, balancer))
 }
 
+/// A VIP that leaves takes its clients along, who learn it from a reset.
+async fn follow_vips(balancer: Balancer, mut published: watch::Receiver<Published>) {
+    let mut was_here = false;
+    while published.changed().await.is_ok() {
+        let is_here = published.borrow_and_update().report.vips.iter().any(|vip| vip.bound);
+        if was_here && !is_here {
+            balancer.end_sessions();
+        }
+        was_here = is_here;
+    }
+}
+
 /// Proxied bytes never run on the control thread.
 fn runtime() -> std::io::Result<Runtime> {
     let cores = available_parallelism().map_or(1, NonZero::get);
@@ -106,11 +120,13 @@ fn totals(balancer: &Balancer) -> BalancerTotals {
         bytes: [("in", totals.bytes_in), ("out", totals.bytes_out)],
         closed: [
             ("ended", totals.closed_ended),
+            ("broken", totals.closed_broken),
             ("no_backend", totals.closed_no_backend),
             ("handshake", totals.closed_handshake),
             ("half_closed", totals.closed_half_closed),
             ("backend_down", totals.closed_backend_down),
             ("shed", totals.closed_shed),
+            ("vip_left", totals.closed_vip_left),
             ("full", totals.closed_full),
         ],
         backends: balancer

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use pintle_core::config::{Config, Configuration};
-use pintle_core::{Event, Vip};
+use pintle_core::{Backend, BackendState, Event, Vip};
 use pintle_net::{Singleton, Taken};
 use pintle_telemetry::{Account, Heartbeat, Metrics, Sources};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -91,8 +91,10 @@ async fn live(config: Config) -> Result<(), RunError> {
     let is_started = service_manager::started(shown.subscribe());
     let _detached =
         tokio::spawn(service_manager::keep_informed(is_started, heartbeat.clone(), now));
-    let (backends, known) = watch::channel(Vec::new());
-    let _front = front::start(&config, known, &metrics)?;
+    // Before the first probe, the local one is all that is known.
+    let local = Backend { address: config.apiserver.address, state: BackendState::Unproven };
+    let (backends, known) = watch::channel(vec![local]);
+    let _front = front::start(&config, known, shown.subscribe(), &metrics)?;
     let inputs =
         Inputs { config, incarnation, metrics, published, heartbeat, events, backends, trust };
     let mut control = spawn_control(inputs)?;

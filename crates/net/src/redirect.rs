@@ -11,6 +11,7 @@
 //! the other process has already stay with it, and a packet for which there is no listener goes to it
 //! (net/netfilter/nft_tproxy.c: `NFT_BREAK`).
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -105,7 +106,9 @@ impl Redirect {
             let header = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, NFTABLES);
             NetfilterMessage::new(header, edge)
         };
-        let expected = messages.len();
+        // An earlier batch that was refused may have left answers behind.
+        let first = self.sequence.wrapping_add(2);
+        let mut due: BTreeSet<u32> = (first..).take(messages.len()).collect();
         self.write(&mut bytes, edge(ControlMessage::BatchBegin), 0);
         for message in messages {
             let header = NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0);
@@ -117,7 +120,7 @@ impl Redirect {
         }
         self.write(&mut bytes, edge(ControlMessage::BatchEnd), 0);
         send(&self.socket, &bytes, SendFlags::empty())?;
-        self.answers(expected)
+        self.answers(&mut due)
     }
 
     fn write(&mut self, bytes: &mut Vec<u8>, message: NetfilterMessage, flags: u16) {
@@ -131,16 +134,15 @@ impl Redirect {
         message.serialize(&mut bytes[start..]);
     }
 
-    /// One answer a message; the first refusal is the batch's.
-    fn answers(&self, expected: usize) -> io::Result<()> {
+    /// One answer to each sequence number; the first refusal is the batch's.
+    fn answers(&self, due: &mut BTreeSet<u32>) -> io::Result<()> {
         let mut buffer = vec![0; BUFFER_LENGTH];
-        let mut heard = 0;
-        while heard < expected {
+        while !due.is_empty() {
             let (_, length) = recv(&self.socket, &mut buffer[..], RecvFlags::empty())?;
             let mut rest = buffer.get(..length).unwrap_or_default();
             while let Ok(answer) = NetlinkMessage::<NetfilterMessage>::deserialize(rest) {
-                heard += 1;
-                if let NetlinkPayload::Error(error) = &answer.payload
+                if due.remove(&answer.header.sequence_number)
+                    && let NetlinkPayload::Error(error) = &answer.payload
                     && error.code.is_some()
                 {
                     return Err(error.to_io());

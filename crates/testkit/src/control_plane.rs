@@ -158,6 +158,18 @@ impl ControlPlane {
         self.hosts[host].api_server.restart()
     }
 
+    /// The same with a `--shutdown-delay-duration` until its next start.
+    ///
+    /// # Errors
+    /// When it cannot be killed or started.
+    pub fn restart_api_server_with_delay(
+        &mut self,
+        host: usize,
+        delay: Duration,
+    ) -> anyhow::Result<()> {
+        self.hosts[host].api_server.restart_with(&[&host::shutdown_delay_arg(delay)])
+    }
+
     /// Starts a host's etcd member again on its data, killing the old process where it still runs.
     ///
     /// # Errors
@@ -263,6 +275,12 @@ impl ControlPlane {
     #[must_use]
     pub fn api(&self, host: usize) -> ApiClient {
         self.api_over(host, Arc::clone(&self.tls))
+    }
+
+    /// An administrator's client from inside any namespace, of whatever answers at an address.
+    #[must_use]
+    pub fn api_from(&self, namespace: &Namespace, address: SocketAddr) -> ApiClient {
+        ApiClient::new(Endpoint::new(namespace, address, Some(Arc::clone(&self.tls))))
     }
 
     /// Another user's client of a host's API server, from inside that host.

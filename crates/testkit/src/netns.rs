@@ -8,6 +8,7 @@
 //! It never touches a namespace that it did not make, nor the one it was started in. What it makes is
 //! removed on drop, on SIGINT, SIGTERM and SIGHUP, and by the next run if this one was killed.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -33,6 +34,10 @@ pub const VIP_V6: Ipv6Addr = Ipv6Addr::new(0xfd30, 0, 0, 0, 0, 0, 0, 0x10);
 pub const CLIENT_V4: Ipv4Addr = Ipv4Addr::new(172, 30, 0, 100);
 /// The client's IPv6 address.
 pub const CLIENT_V6: Ipv6Addr = Ipv6Addr::new(0xfd30, 0, 0, 0, 0, 0, 0, 0x100);
+/// The address of every pod: each is known to its own host only.
+pub const POD_V4: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 5);
+/// No host has this address; the pod knows whose Ethernet address stands for it.
+const POD_GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 /// The interface of every host and of the client.
 pub const INTERFACE: &str = "eth0";
 
@@ -50,6 +55,7 @@ pub struct Topology {
     hosts: Vec<Member>,
     client: Member,
     strangers: Mutex<Vec<Namespace>>,
+    pods: Mutex<BTreeMap<usize, Namespace>>,
 }
 
 /// A namespace with a cable into the switch.
@@ -123,7 +129,8 @@ impl Topology {
             .collect::<Result<_>>()?;
         let client = plug_in(prefix, &switch, "c", CLIENT_V4, CLIENT_V6)?;
         let strangers = Mutex::new(Vec::new());
-        Ok(Self { prefix: prefix.to_owned(), switch, hosts, client, strangers })
+        let pods = Mutex::new(BTreeMap::new());
+        Ok(Self { prefix: prefix.to_owned(), switch, hosts, client, strangers, pods })
     }
 
     /// The prefix of the names of its namespaces, `pt<pid>-<n>`.
@@ -258,6 +265,37 @@ impl Topology {
             let _gone = self.switch.ip(&["link", "del", &format!("s{}", number + 1)]);
         }
         Ok(())
+    }
+
+    /// The pod of a host, made when it is first asked for: behind a cable that has no address at the host's
+    /// end, as Calico and others connect theirs. Only its own host knows the way back to it.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn pod(&self, host: usize) -> Result<Namespace> {
+        let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pod) = pods.get(&host) {
+            return Ok(pod.clone());
+        }
+        let pod = Namespace::create(&format!("{}-p{}", self.prefix, host + 1))?;
+        let host_ns = self.host_ns(host);
+        host_ns.ip_batch(&format!(
+            "link add cali0 type veth peer name {INTERFACE} netns {}\n\
+             link set cali0 up\n\
+             route add {POD_V4}/32 dev cali0\n",
+            pod.name()
+        ))?;
+        let gateway = host_ns.mac("cali0")?;
+        pod.ip_batch(&format!(
+            "link set lo up\n\
+             addr add {POD_V4}/32 dev {INTERFACE}\n\
+             link set {INTERFACE} up\n\
+             route add {POD_GATEWAY}/32 dev {INTERFACE}\n\
+             neigh add {POD_GATEWAY} lladdr {gateway} dev {INTERFACE}\n\
+             route add default via {POD_GATEWAY} dev {INTERFACE}\n"
+        ))?;
+        pods.insert(host, pod.clone());
+        Ok(pod)
     }
 
     fn set_port(&self, host: usize, state: &str) -> Result<()> {

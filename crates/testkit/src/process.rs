@@ -233,6 +233,18 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// As [`Self::restart`], with more arguments this once.
+    ///
+    /// # Errors
+    /// When it cannot be killed or started.
+    pub fn restart_with(&mut self, arguments: &[&str]) -> anyhow::Result<()> {
+        let usual = self.spawn.args.len();
+        self.spawn.args.extend(arguments.iter().map(OsString::from));
+        let restarted = self.restart();
+        self.spawn.args.truncate(usual);
+        restarted
+    }
+
     /// Kills it where it still runs, then starts the same program again with the same log.
     ///
     /// # Errors

@@ -3,12 +3,13 @@
 //! Exit codes: 0 every run passed; 1 one did not, or a control passed that must fail; 64 bad
 //! arguments.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use pintle_e2e::machine::{Machine, Versions};
+use pintle_e2e::report::Columns;
 use pintle_e2e::results::{Results, RowResults};
 use pintle_e2e::rows::{self, ROLLING, ROWS, Row};
 use pintle_e2e::runner::Runner;
@@ -81,17 +82,21 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments, rows: &[&Row]) -> Result<bool> {
     if arguments.list {
-        print(report::aligned(&ROWS.iter().map(listed).collect::<Vec<_>>()));
+        print(report::aligned(&rows.iter().copied().map(listed).collect::<Vec<_>>()));
         return Ok(true);
     }
     let output = arguments.output.clone();
     let mut output = output.unwrap_or_else(|| workspace().join("target/e2e"));
     if arguments.markdown || arguments.write_readme.is_some() {
-        let results = Results::read(&output.join("results.json"))?;
-        let results = results.context("there are no results yet: run `make e2e`")?;
+        let read = |directory: &Path| -> Result<Results> {
+            let results = Results::read(&directory.join("results.json"))?;
+            results.context("there are no results yet: run `make e2e`")
+        };
+        let (plain, balanced) = (read(&output)?, read(&output.join("balanced"))?);
+        let columns = Columns { plain: &plain, balanced: &balanced };
         match &arguments.write_readme {
-            Some(path) => report::write_readme(path, &results)?,
-            None => print(report::markdown(&results)),
+            Some(path) => columns.write(path)?,
+            None => print(columns.markdown()),
         }
         return Ok(true);
     }
@@ -154,7 +159,7 @@ fn run_controls(runner: &mut Runner, rows: &[&Row]) -> Result<bool> {
 }
 
 /// The results to go on with: those that are there, if they are of this build on this machine.
-fn prepare(output: &std::path::Path, binary: &std::path::Path, seed: u64) -> Result<Results> {
+fn prepare(output: &Path, binary: &Path, seed: u64) -> Result<Results> {
     let (machine, versions) = (Machine::here(), Versions::of(binary)?);
     let path = output.join("results.json");
     if let Some(results) = Results::read(&path)? {
@@ -179,7 +184,12 @@ fn selected(ids: &[String], balanced: bool) -> Result<Vec<&'static Row>> {
         let more = if balanced { ROLLING } else { &[] };
         return Ok(ROWS.iter().chain(more).collect());
     }
-    let find = |id: &String| rows::row(id).with_context(|| format!("no row {id}: see --list"));
+    let find = |id: &String| {
+        let row = rows::row(id).with_context(|| format!("no row {id}: see --list"))?;
+        let is_rolling = ROLLING.iter().any(|rolling| rolling.id == row.id);
+        ensure!(balanced || !is_rolling, "{id} needs the balancer: add --balanced");
+        Ok(row)
+    };
     ids.iter().map(find).collect()
 }
 

@@ -9,6 +9,7 @@ use anyhow::{Result, ensure};
 use pintle_testkit::netns::host_v4;
 use pintle_testkit::watches::Watches;
 
+use super::askers::Askers;
 use super::{Control, Headline, Leader, Row};
 use crate::bed::{Bed, HOSTS, PORT, VIP};
 use crate::judge::{Check, Client, GapLimit, Rules, SILENCE_LIMIT_MS};
@@ -23,6 +24,10 @@ const REOPEN_ALLOWANCE: Duration = Duration::from_secs(2);
 
 /// A third of 200 at 10 a second, after 5 s of probation, from a server that takes some seconds to start.
 const REBALANCE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The host whose API server shuts down slowly, and how slowly.
+const DELAYED: usize = 1;
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(2);
 
 /// Short beside what is waited for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -57,7 +62,7 @@ const fn row(
 pub const ROLLING: &[Row] = &[
     row(
         "rolling-term",
-        "SIGTERM of each kube-apiserver in turn, 200 watches",
+        "SIGTERM of each kube-apiserver in turn, one with --shutdown-delay-duration, 200 watches",
         "250 ms (HTTPS); watches end within 1 s; within 10 % afterwards",
         250.0,
         |scene| rolling(scene, Manner::Term),
@@ -86,12 +91,17 @@ enum Manner {
 }
 
 fn rolling(scene: &mut Scene<'_>, manner: Manner) -> Result<()> {
+    if manner == Manner::Term {
+        scene.bed.cluster().restart_api_server_with_delay(DELAYED, SHUTDOWN_DELAY)?;
+        scene.bed.wait_api_ready(DELAYED)?;
+    }
     let idle: Vec<usize> =
         (0..HOSTS).map(|host| connections(scene, host)).collect::<Result<_>>()?;
     let address = SocketAddr::from((VIP, PORT));
     let client = scene.bed.topology().client_ns().clone();
     let watches = scene.bed.cluster().watches(&client, address, WATCHES)?;
     wait("every watch is open", || Ok(watches.open() == WATCHES))?;
+    let askers = Askers::start(scene.bed, scene.holder)?;
     scene.fault();
     let mut worst = (Duration::ZERO, Duration::ZERO);
     for host in 0..HOSTS {
@@ -105,6 +115,7 @@ fn rolling(scene: &mut Scene<'_>, manner: Manner) -> Result<()> {
         }
         worst.1 = worst.1.max(healed.elapsed());
     }
+    askers.stop(scene, manner.longest())?;
     scene.healed();
     scene.figure("watches_ended", worst.0);
     scene.figure("rebalanced", worst.1);
@@ -112,11 +123,38 @@ fn rolling(scene: &mut Scene<'_>, manner: Manner) -> Result<()> {
     Ok(())
 }
 
+// === impl Manner ===
+
+impl Manner {
+    /// How long watches may outlive their server.
+    const fn watch_limit(self) -> Duration {
+        match self {
+            Self::Term | Self::Kill => Duration::from_secs(1),
+            Self::Hang => Duration::from_millis(2500),
+        }
+    }
+
+    /// How long a new request may take: those that are sent to a server that has just hung wait for its
+    /// silence to be noticed.
+    const fn longest(self) -> Duration {
+        match self {
+            Self::Term | Self::Kill => Duration::from_secs(1),
+            Self::Hang => Duration::from_millis(2500),
+        }
+    }
+}
+
 fn inject(scene: &mut Scene<'_>, host: usize, manner: Manner) -> Result<Instant> {
     let server = scene.bed.cluster().api_server(host);
     let at = Instant::now();
     match manner {
-        Manner::Term => server.term()?,
+        Manner::Term => {
+            server.term()?;
+            if host == DELAYED {
+                // Until then it serves, and gets nobody new.
+                return Ok(at + SHUTDOWN_DELAY);
+            }
+        }
         Manner::Kill => server.kill().map(drop)?,
         Manner::Hang => server.stop()?,
     }
@@ -140,10 +178,7 @@ fn ended(
     at: Instant,
     manner: Manner,
 ) -> Result<Duration> {
-    let limit = match manner {
-        Manner::Term | Manner::Kill => Duration::from_secs(1),
-        Manner::Hang => Duration::from_millis(2500),
-    };
+    let limit = manner.watch_limit();
     // Some of `held` are not a watch's: requests that were under way, and pintle's own.
     let most = held.min(WATCHES).saturating_sub(held / 10);
     while watches.ended_since(at) < most && at.elapsed() < limit * 4 {

@@ -22,8 +22,8 @@ const MOST_ANNOUNCEMENTS: usize = 16;
 const MOST_CONNECTIONS: i64 = 1_000_000;
 /// A thousand clients a second that start anew are a herd.
 const MOST_SHED: i64 = 1000;
-/// Three control-plane nodes are usual and nine are many.
-const MOST_BACKENDS: usize = 64;
+/// Three control-plane nodes are usual and nine are many; the daemon follows these and the local one.
+const MOST_BACKENDS: usize = 15;
 /// The kernel expires addresses in whole seconds, so a shorter lease would end before its address.
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 /// Followers cap what they wait at the same length.

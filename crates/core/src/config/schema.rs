@@ -296,7 +296,7 @@ pub const KEYS: &[Key] = &[
         fallback: Fallback::Text(""),
         flag: None,
         value_name: "ADDRESS:PORT",
-        meaning: "API servers beside those that are discovered, at most 64",
+        meaning: "API servers beside those that are discovered, at most 15",
         reason: "the cluster knows its own API servers",
     },
     Key {

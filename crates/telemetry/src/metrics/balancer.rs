@@ -14,7 +14,7 @@ pub struct BalancerTotals {
     /// By direction: `in` is from clients to backends.
     pub bytes: [(&'static str, u64); 2],
     /// Sessions that ended, by reason.
-    pub closed: [(&'static str, u64); 7],
+    pub closed: [(&'static str, u64); 9],
     /// Every backend.
     pub backends: Vec<BackendTotals>,
 }

@@ -158,7 +158,7 @@ fn serving_names(address: IpAddr, cluster: &ControlPlaneSpec) -> Vec<String> {
     certs::api_server_names(&addresses)
 }
 
-fn shutdown_delay_arg(delay: Duration) -> String {
+pub(super) fn shutdown_delay_arg(delay: Duration) -> String {
     format!("--shutdown-delay-duration={}ms", delay.as_millis())
 }
 

@@ -1,0 +1,83 @@
+//! Clients elsewhere than on the segment: on the holder, on another host, and in a pod of the holder.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{JoinHandle, sleep, spawn};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use pintle_testkit::control_plane::ApiClient;
+
+use crate::bed::{Bed, HOSTS, PORT, VIP};
+use crate::judge::Check;
+use crate::scene::Scene;
+
+/// Each a request on a connection of its own, which takes a thread and a handshake.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Longer than any row allows.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// They ask until they are told to stop.
+pub(super) struct Askers {
+    all: Vec<(&'static str, JoinHandle<Seen>)>,
+    is_over: Arc<AtomicBool>,
+}
+
+/// What one of them saw.
+#[derive(Debug, Default)]
+struct Seen {
+    asked: usize,
+    failures: Vec<String>,
+    longest: Duration,
+}
+
+// === impl Askers ===
+
+impl Askers {
+    pub(super) fn start(bed: &mut Bed, holder: usize) -> Result<Self> {
+        let other = (holder + 1) % HOSTS;
+        let namespaces = [
+            ("on the holder", bed.host(holder).clone()),
+            ("on another host", bed.host(other).clone()),
+            ("in a pod of the holder", bed.topology().pod(holder)?),
+        ];
+        let is_over = Arc::new(AtomicBool::new(false));
+        let mut all = Vec::new();
+        for (place, namespace) in namespaces {
+            let api = bed.cluster().api_from(&namespace, SocketAddr::from((VIP, PORT)));
+            let (api, is_over) = (api.with_timeout(TIMEOUT), Arc::clone(&is_over));
+            all.push((place, spawn(move || ask(&api, &is_over))));
+        }
+        Ok(Self { all, is_over })
+    }
+
+    /// Ends them, and requires that none was refused, and none waited longer than `limit`.
+    pub(super) fn stop(self, scene: &mut Scene<'_>, limit: Duration) -> Result<()> {
+        self.is_over.store(true, Ordering::Relaxed);
+        for (place, thread) in self.all {
+            let seen = thread.join().map_err(|_| anyhow!("a client {place} panicked"))?;
+            let is_served = seen.asked > 0 && seen.failures.is_empty() && seen.longest <= limit;
+            scene.require(Check::Clients, is_served, || format!("the client {place}: {seen:?}"));
+        }
+        Ok(())
+    }
+}
+
+fn ask(api: &ApiClient, is_over: &AtomicBool) -> Seen {
+    let mut seen = Seen::default();
+    while !is_over.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let answer = api.get("/version");
+        seen.asked += 1;
+        seen.longest = seen.longest.max(began.elapsed());
+        match answer {
+            Ok(answer) if answer.is_success() => {}
+            Ok(answer) => seen.failures.push(answer.text()),
+            Err(error) => seen.failures.push(format!("{error:#}")),
+        }
+        sleep(INTERVAL);
+    }
+    seen
+}
