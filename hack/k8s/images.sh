@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Packs the control plane's programs (hack/tools.sh) as the images that kubeadm's static pods name, into
-# the cache beside them: registry.k8s.io/kube-apiserver:v1.35.4 and so on, and a pause of our own. Needs
+# the cache beside them: registry.k8s.io/kube-apiserver:v1.35.4 and so on, and a pause and a stream of our own. Needs
 # no registry.
 #
 #   hack/k8s/images.sh        packs them and prints the directory with the images
@@ -44,5 +44,12 @@ if [[ ! -e $out/pause-$pause_tag.tar ]]; then
         'int main(void) { signal(SIGTERM, end); signal(SIGINT, end); for (;;) pause(); }' >"$work/pause.c"
     cc -static -Os -s -o "$work/pause" "$work/pause.c"
     image pause "$pause_tag" "$work/pause"
+fi
+# Named by what it is made from: the cache must not keep a former one.
+stream_tag=$(sha256sum hack/k8s/stream.c | cut -c 1-12)
+if [[ ! -e $out/stream-$stream_tag.tar ]]; then
+    rm -f "$out"/stream-*.tar
+    cc -static -Os -s -o "$work/stream" hack/k8s/stream.c
+    image stream "$stream_tag" "$work/stream"
 fi
 printf '%s\n' "$out"

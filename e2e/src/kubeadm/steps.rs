@@ -9,6 +9,7 @@ mod kube_vip;
 mod power;
 mod refusals;
 mod role;
+mod streams;
 mod upgrade;
 
 use anyhow::{Context as _, Result};
@@ -35,7 +36,7 @@ const fn core(name: &'static str, work: fn(&mut Bench) -> Result<()>) -> Step {
 }
 
 /// Every step, in their order.
-pub const STEPS: [Step; 17] = [
+pub const STEPS: [Step; 18] = [
     core("bootstrap", bootstrap::bootstrap),
     core("crash", power::crash_of_the_holder),
     core("chart", chart::install),
@@ -46,6 +47,7 @@ pub const STEPS: [Step; 17] = [
     step("reboot", power::reboot_in_turn),
     step("cold-start", power::cold_start),
     step("apiservers", upgrade::api_servers_in_turn),
+    step("streams", streams::idle_and_go_on),
     step("certificates", certificates::renewed),
     step("credentials", certificates::replaced),
     step("certificate-without-vip", certificates::without_the_vip),
