@@ -1,7 +1,11 @@
 //! haproxy.cfg, as the kubeadm guide to highly available topologies has it: a frontend on a port of every
 //! address, and a backend with the API servers. Others may stand beside them and stay HAProxy's.
 
+use pintle_core::config::Argument;
+
 use super::{Foreign, Migration};
+
+const PORT: &str = "balancer.port";
 
 /// Where kubeadm's API servers listen.
 const API_SERVER_PORT: &str = "6443";
@@ -15,6 +19,8 @@ struct Section {
     /// The ports of its servers, each once.
     ports: Vec<String>,
     default_backend: Option<String>,
+    /// Place and line of its `balance`.
+    balance: Option<(String, String)>,
 }
 
 pub(super) fn read(migration: &mut Migration, file: &Foreign) -> Result<(), Vec<String>> {
@@ -41,6 +47,9 @@ pub(super) fn read(migration: &mut Migration, file: &Foreign) -> Result<(), Vec<
     if port != API_SERVER_PORT {
         let address = format!("127.0.0.1:{port}");
         migration.set(&file.name, "the port of the API servers", "apiserver.address", &address);
+    }
+    if let Some((place, line)) = &backend.balance {
+        balance(migration, (place, line));
     }
     for section in &sections {
         let is_its =
@@ -108,24 +117,41 @@ impl Section {
                 migration.note(&place, line, "API servers are found by themselves");
             }
             "default_backend" => self.default_backend = words.next().map(str::to_owned),
-            "balance" => {
-                migration.note(&place, line, "the balancer comes with a later version of pintle");
-            }
+            "balance" => self.balance = Some((place, line.to_owned())),
             _ => {}
         }
     }
 }
 
-/// Clients find pintle's VIP at the API server's own port.
+/// The balancer takes over the port that clients know: one port.
 fn bind(migration: &mut Migration, (place, line): (&str, &str), port: &str, api_server: &str) {
     if port == api_server {
         return migration.note(place, line, "the API server's own port on the VIP");
     }
+    let of_another = |argument: &&Argument| {
+        argument.key == PORT && argument.values.iter().all(|value| value != port)
+    };
+    let Some(other) = migration.arguments.iter().find(of_another) else {
+        let advice = format!("stop HAProxy on a node before its pintle starts: both want {port}");
+        migration.warnings.push(format!("{place}: {advice}"));
+        return migration.set(place, line, PORT, port);
+    };
+    let other = other.values.join(", ");
     let advice = format!(
-        "clients of VIP:{port} have to ask VIP:{api_server} before HAProxy goes: there is no balancer in this version"
+        "clients of VIP:{port} have to ask VIP:{other} before HAProxy goes: the balancer has one port"
     );
     migration.warnings.push(format!("{place}: {advice}"));
     migration.note(place, line, &advice);
+}
+
+fn balance(migration: &mut Migration, (place, line): (&str, &str)) {
+    let algorithm = match line.split_whitespace().nth(1) {
+        Some("roundrobin" | "static-rr") => "round-robin",
+        Some("leastconn") => "least-connections",
+        Some("source") => "source-hash",
+        _ => return migration.note(place, line, "the fewest connections, pintle's default"),
+    };
+    migration.set(place, line, "balancer.algorithm", algorithm);
 }
 
 fn port_of(address: &str) -> Option<&str> {

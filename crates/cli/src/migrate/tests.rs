@@ -78,10 +78,15 @@ fn the_pair_of_the_kubeadm_guide() {
     let migration = migrated(&[("keepalived.conf", KEEPALIVED), ("haproxy.cfg", HAPROXY)]).unwrap();
     assert_eq!(
         settings(&migration),
-        [("interface", "eth0".to_owned()), ("vips", "192.0.2.10".to_owned())]
+        [
+            ("interface", "eth0".to_owned()),
+            ("vips", "192.0.2.10".to_owned()),
+            ("balancer.algorithm", "round-robin".to_owned()),
+            ("balancer.port", "8443".to_owned())
+        ]
     );
     let [warning] = &migration.warnings[..] else { panic!("{:?}", migration.warnings) };
-    assert!(warning.starts_with("haproxy.cfg:4: clients of VIP:8443 have to ask VIP:6443"));
+    assert!(warning.starts_with("haproxy.cfg:4: stop HAProxy on a node before"), "{warning}");
     let notes = migration.notes.join("\n");
     assert!(!notes.contains("hunter2"), "{notes}");
     for line in [
@@ -90,6 +95,21 @@ fn the_pair_of_the_kubeadm_guide() {
     ] {
         assert!(notes.contains(line), "{line}: {notes}");
     }
+}
+
+#[test]
+fn the_balancer_has_one_port() {
+    let two = HAPROXY.replace("    bind *:8443\n", "    bind *:8443\n    bind *:9443\n");
+    let migration = migrated(&[("k", KEEPALIVED), ("h", &two)]).unwrap();
+    assert!(settings(&migration).contains(&("balancer.port", "8443".to_owned())));
+    assert!(
+        migration.warnings[1].starts_with("h:5: clients of VIP:9443 have to ask VIP:8443"),
+        "{:?}",
+        migration.warnings
+    );
+    let own = HAPROXY.replace(":8443", ":6443");
+    let migration = migrated(&[("k", KEEPALIVED), ("h", &own)]).unwrap();
+    assert!(settings(&migration).iter().all(|(key, _)| *key != "balancer.port"));
 }
 
 #[test]
