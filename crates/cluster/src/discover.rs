@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{EndpointSubset, Endpoints};
-use pintle_core::{ClusterCa, LeaseFailure, Server};
+use k8s_openapi::api::core::v1::{self, EndpointSubset};
+use pintle_core::{ClusterCa, Endpoints, LeaseFailure, Server};
 use rustls_pki_types::ServerName;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -18,7 +18,7 @@ use crate::api::{ATTEMPT_TIMEOUT, get, parse};
 use crate::aside::Aside;
 use crate::chain::Chain;
 use crate::endpoints::memory::Memory;
-use crate::endpoints::{self, FIRST_BACKOFF};
+use crate::endpoints::{self, FIRST_BACKOFF, SETTLE_TIME};
 use crate::source::Source;
 use crate::start::{StartError, sources};
 use crate::transport::Transport;
@@ -51,8 +51,8 @@ pub struct DiscoveryConfig {
 /// What the cluster says of its API servers, remembered while none answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Discovered {
-    /// Where they are, in the order of their addresses.
-    pub addresses: Vec<SocketAddr>,
+    /// Where they are.
+    pub endpoints: Endpoints,
     /// How that is known.
     pub way: Way,
 }
@@ -169,8 +169,7 @@ impl Discovery {
             let pause = match round {
                 Round::Slices { server, version } => {
                     endpoints::wait_for_change(&self.aside, server, &version).await;
-                    // A change comes in several steps, and a watch may be refused each time.
-                    FIRST_BACKOFF
+                    SETTLE_TIME
                 }
                 Round::Endpoints => POLL_INTERVAL,
                 Round::Refused(failure) => {
@@ -220,7 +219,7 @@ impl Discovery {
             }
         }
         let asking = async { parse(self.aside.send(server, get(PATH.into())).await?).await };
-        let endpoints: Endpoints =
+        let endpoints: v1::Endpoints =
             timeout(ATTEMPT_TIMEOUT, asking).await.unwrap_or(Err(LeaseFailure::Timeout))?;
         if Instant::now() >= self.ask_slices_at {
             self.ask_slices_at = Instant::now() + SLICES_RETRY_INTERVAL;
@@ -234,8 +233,8 @@ impl Discovery {
             tracing::info!("Allowed to read the API servers' addresses");
         }
         self.memory.learn(listed, Instant::now());
-        let addresses = self.memory.addresses();
-        self.publish(|found| *found = Discovered { addresses, way });
+        let endpoints = self.memory.endpoints();
+        self.publish(|found| *found = Discovered { endpoints, way });
     }
 
     fn refused(&mut self, failure: LeaseFailure) {

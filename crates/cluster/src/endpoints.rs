@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::client::Body;
-use pintle_core::LeaseFailure;
+use pintle_core::{Endpoints, LeaseFailure};
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -32,6 +32,13 @@ const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
 pub(crate) const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
+/// A change comes in several steps; the list is asked for after the last of them, and within the second in
+/// which the balancer is to follow it.
+pub(crate) const SETTLE_TIME: Duration = Duration::from_millis(200);
+
+/// A watch that ended at once was refused, or its server ends.
+const SHORT_WATCH: Duration = Duration::from_secs(1);
+
 /// A list, as far as it is needed.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Slices {
@@ -45,6 +52,9 @@ pub(crate) struct ListMeta {
     pub(crate) resource_version: String,
 }
 
+/// What is news; a bookmark is not, nor is an error.
+const CHANGES: [&str; 3] = ["ADDED", "MODIFIED", "DELETED"];
+
 /// A watch's line; the object is not looked at, the list is asked again.
 #[derive(Debug, Deserialize)]
 struct Change {
@@ -56,7 +66,7 @@ struct Change {
 pub(crate) async fn run(
     api: Arc<Api>,
     vips: BTreeSet<IpAddr>,
-    endpoints: watch::Sender<Vec<SocketAddr>>,
+    endpoints: watch::Sender<Endpoints>,
 ) {
     let mut memory = Memory::default();
     let refused = Trouble::default();
@@ -75,14 +85,13 @@ pub(crate) async fn run(
                 found.retain(|address| !vips.contains(&address.ip()));
                 memory.learn(found, Instant::now());
                 endpoints.send_if_modified(|published| {
-                    let known = memory.addresses();
-                    let is_new = *published != known;
-                    *published = known;
+                    let latest = memory.endpoints();
+                    let is_new = *published != latest;
+                    *published = latest;
                     is_new
                 });
                 wait_for_change(&api.aside, server, &slices.metadata.resource_version).await;
-                // A change comes in several steps, and a watch may be refused each time.
-                sleep(FIRST_BACKOFF).await;
+                sleep(SETTLE_TIME).await;
             }
             Err(failure) => {
                 if failure == LeaseFailure::Forbidden && refused.is_due() {
@@ -114,23 +123,30 @@ pub(crate) async fn wait_for_change(aside: &Aside, server: SocketAddr, version: 
     let Ok(response) = aside.send(server, get(path)).await else {
         return sleep(MAX_BACKOFF).await;
     };
-    watch_until_change(response.into_body(), server).await;
+    let began = Instant::now();
+    let is_changed = watch_until_change(response.into_body(), server).await;
+    if !is_changed && began.elapsed() < SHORT_WATCH {
+        sleep(FIRST_BACKOFF).await;
+    }
 }
 
-/// A server that hangs does not end its watches, and its kernel keeps the connection alive.
-async fn watch_until_change(body: Body, server: SocketAddr) {
+/// Whether something changed before it ended. A server that hangs does not end its watches, and its kernel keeps
+/// the connection alive.
+async fn watch_until_change(body: Body, server: SocketAddr) -> bool {
     let mut frames = Frames::new(body);
     let changes = async {
         while let Some(line) = frames.next().await {
             let change: Result<Change, _> = serde_json::from_slice(&line);
-            if change.is_ok_and(|change| change.kind != "BOOKMARK") {
-                return;
+            if change.is_ok_and(|change| CHANGES.contains(&change.kind.as_str())) {
+                return true;
             }
         }
+        false
     };
-    if timeout(WATCH_TIMEOUT, changes).await.is_err() {
+    timeout(WATCH_TIMEOUT, changes).await.unwrap_or_else(|_| {
         tracing::debug!(%server, "The watch on the endpoints was not ended by its server");
-    }
+        false
+    })
 }
 
 /// Every address with the port named `https`, ready or not: whether it can be used is found out by

@@ -1,12 +1,12 @@
 //! Puts the tasks together.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pintle_core::{ClusterCa, Event, Server};
+use pintle_core::{ClusterCa, Endpoints, Event, Server};
 use rustls_pki_types::ServerName;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -77,7 +77,7 @@ pub fn start(
     servers: watch::Receiver<Vec<Server>>,
     commands: mpsc::Receiver<ClusterCommand>,
     events: mpsc::Sender<Event>,
-    endpoints: watch::Sender<Vec<SocketAddr>>,
+    endpoints: watch::Sender<Endpoints>,
     ca: watch::Sender<Option<ClusterCa>>,
 ) -> Result<Running, StartError> {
     let name = ServerName::try_from(config.server_name.clone())

@@ -62,6 +62,12 @@ struct Counts {
 // === impl BackendState ===
 
 impl BackendState {
+    /// The same of a server that has left the cluster's list: nobody new while another is better.
+    #[must_use]
+    pub fn of_one_that_left(self) -> Self {
+        self.min(Self::Draining)
+    }
+
     /// The word in `/status` and the logs.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -36,6 +36,6 @@ pub use event::{Event, LeaseAnswer, LeaseFailure};
 pub use lease::{AttemptId, Holder, LeaseView, Observed, Version};
 pub use machine::{Machine, Settings, TimerReason};
 pub use probe::ProbeOutcome;
-pub use server::{ClusterCa, Server, ServerId};
+pub use server::{ClusterCa, Endpoints, Server, ServerId};
 pub use time::Instant;
 pub use vip::{MacAddr, Vip};

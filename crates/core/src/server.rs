@@ -1,6 +1,7 @@
 //! API servers as the core sees them: an identifier; and for the adapters an address, and the CA that
 //! vouches for all of them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -28,9 +29,29 @@ pub struct Server {
     pub address: SocketAddr,
 }
 
+/// Where the cluster's API servers are, as its API says and said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Those of the last list, and those of the lists before it that are remembered: one that is away is taken
+    /// out of the list and comes back.
+    pub known: Vec<SocketAddr>,
+    /// Those of the last list.
+    pub listed: BTreeSet<SocketAddr>,
+}
+
 /// The cluster's CA certificates, DER: those of every credential that is loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterCa {
     /// At least one, at most 16.
     pub certificates: Vec<Vec<u8>>,
+}
+
+// === impl Endpoints ===
+
+impl Endpoints {
+    /// Whether it left the list: it ends, or is no part of the control plane any more.
+    #[must_use]
+    pub fn has_left(&self, address: SocketAddr) -> bool {
+        !self.listed.is_empty() && !self.listed.contains(&address)
+    }
 }

@@ -3,9 +3,12 @@
 //! Nothing here waits: a channel that is full means an adapter that does not run, and the machine's
 //! own timers ask again.
 
+use std::net::SocketAddr;
+
 use pintle_cluster::ClusterCommand;
 use pintle_core::{
-    Backend, BackendState, Command, Desired, Event, ProbePace, Server, Vip, VipDesire,
+    Backend, BackendState, Command, Desired, Endpoints, Event, ProbePace, Server, ServerId, Vip,
+    VipDesire,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -21,6 +24,10 @@ pub(crate) struct Outputs {
     pub(crate) backends: watch::Sender<Vec<Backend>>,
     /// The addresses of the backends.
     pub(crate) servers: watch::Receiver<Vec<Server>>,
+    /// Which of them the cluster has.
+    pub(crate) endpoints: watch::Receiver<Endpoints>,
+    /// Those that the configuration names.
+    pub(crate) fixed: Vec<SocketAddr>,
     pub(crate) board: Board,
 }
 
@@ -67,10 +74,18 @@ impl Outputs {
     }
 
     fn backends(&self, desired: &Desired) -> Vec<Backend> {
+        let endpoints = self.endpoints.borrow();
+        let has_left = |server: &Server| {
+            server.id != ServerId::LOCAL
+                && !self.fixed.contains(&server.address)
+                && endpoints.has_left(server.address)
+        };
         let servers = self.servers.borrow();
         let backends = servers.iter().map(|server| {
             let state = desired.backends.get(&server.id).copied();
-            Backend { address: server.address, state: state.unwrap_or(BackendState::Unproven) }
+            let state = state.unwrap_or(BackendState::Unproven);
+            let state = if has_left(server) { state.of_one_that_left() } else { state };
+            Backend { address: server.address, state }
         });
         backends.collect()
     }

@@ -3,13 +3,12 @@
 //! Tasks on this runtime: the control loop (this function's own future), net's applier, cluster's
 //! tasks, probe's tasks, and [`registry::follow`].
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pintle_cluster::{ClusterConfig, SERVICE_ACCOUNT};
 use pintle_core::config::Config;
 use pintle_core::{
-    Backend, ClusterCa, Event, Machine, ProbePace, Server, ServerId, Settings, VipDesire,
+    Backend, ClusterCa, Endpoints, Event, Machine, ProbePace, Server, ServerId, Settings, VipDesire,
 };
 use pintle_net::{Net, NetConfig};
 use pintle_probe::ProbeConfig;
@@ -58,7 +57,7 @@ pub(crate) async fn control(inputs: Inputs) -> Result<(), RunError> {
     let (pace, probe_pace) = watch::channel(ProbePace::Relaxed);
     let (cluster, commands) = mpsc::channel(COMMAND_QUEUE);
     let (defend, defences) = mpsc::channel(DEFENCE_QUEUE);
-    let (endpoints, learnt) = watch::channel(Vec::<SocketAddr>::new());
+    let (endpoints, learnt) = watch::channel(Endpoints::default());
     let (ca, trusted) = trust;
     let local = Server { id: ServerId::LOCAL, address: config.apiserver.address };
     let (servers, targets) = watch::channel(vec![local]);
@@ -97,9 +96,9 @@ pub(crate) async fn control(inputs: Inputs) -> Result<(), RunError> {
     pintle_probe::start(probe_config, targets.clone(), probe_pace, trusted, sender.clone())
         .map_err(RunError::internal)?;
     let fixed = config.balancer.as_ref().map(|balancer| balancer.backends.clone());
-    let vips_of_table = config.vips.clone();
-    let table =
-        ServerTable::new(config.apiserver.address, vips_of_table, fixed.unwrap_or_default());
+    let fixed = fixed.unwrap_or_default();
+    let table = ServerTable::new(config.apiserver.address, config.vips.clone(), fixed.clone());
+    let endpoints = learnt.clone();
     tokio::spawn(registry::follow(table, learnt, net.host_addresses(), servers, sender));
 
     let servers_of_backends = targets.clone();
@@ -109,8 +108,9 @@ pub(crate) async fn control(inputs: Inputs) -> Result<(), RunError> {
     metrics.follow_net(move || net_totals(&counters));
 
     let machine = Machine::new(Settings::new(&config, incarnation), now());
+    let servers = servers_of_backends;
     let outputs =
-        Outputs { vips, pace, cluster, defend, backends, servers: servers_of_backends, board };
+        Outputs { vips, pace, cluster, defend, backends, servers, endpoints, fixed, board };
     let ended = Control::new(machine, receiver, outputs, heartbeat).run().await;
     tokio::join!(Net::shutdown(net), cluster_tasks.drain());
     ended.map_err(RunError::internal)

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use pintle_core::Endpoints;
 use tokio::time::Instant;
 
 /// An API server that is away is taken out of the slices after 15 s and comes back with the same
@@ -17,6 +18,8 @@ const MAX_ADDRESSES: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     seen: BTreeMap<SocketAddr, Instant>,
+    /// The last list.
+    listed: BTreeSet<SocketAddr>,
 }
 
 // === impl Memory ===
@@ -24,7 +27,8 @@ pub(crate) struct Memory {
 impl Memory {
     /// Takes in a list. Only a list makes the others older: while nobody answers, all are kept.
     pub(crate) fn learn(&mut self, listed: BTreeSet<SocketAddr>, now: Instant) {
-        self.seen.extend(listed.into_iter().map(|address| (address, now)));
+        self.seen.extend(listed.iter().map(|address| (*address, now)));
+        self.listed = listed;
         self.seen.retain(|_, at| now.duration_since(*at) < MAX_AGE);
         while self.seen.len() > MAX_ADDRESSES {
             let oldest = self.seen.iter().min_by_key(|(_, at)| **at);
@@ -35,7 +39,7 @@ impl Memory {
         }
     }
 
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        self.seen.keys().copied().collect()
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        Endpoints { known: self.seen.keys().copied().collect(), listed: self.listed.clone() }
     }
 }

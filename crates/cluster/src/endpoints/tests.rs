@@ -34,9 +34,9 @@ fn what_a_list_lacks_is_remembered_for_ten_minutes() {
     let mut memory = Memory::default();
     memory.learn(set(&["192.0.2.1:6443", "192.0.2.2:6443"]), now);
     memory.learn(set(&["192.0.2.1:6443"]), now + Duration::from_secs(599));
-    assert_eq!(memory.addresses().len(), 2);
+    assert_eq!(memory.endpoints().known.len(), 2);
     memory.learn(set(&["192.0.2.1:6443"]), now + Duration::from_secs(600));
-    assert_eq!(memory.addresses(), ["192.0.2.1:6443".parse().unwrap()]);
+    assert_eq!(memory.endpoints().known, ["192.0.2.1:6443".parse().unwrap()]);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn at_most_sixteen_are_kept_the_newest_first() {
     let many: BTreeSet<SocketAddr> =
         (1..=16).map(|host| SocketAddr::from(([192, 0, 2, host], 6443))).collect();
     memory.learn(many.clone(), now + Duration::from_secs(1));
-    assert_eq!(memory.addresses(), many.into_iter().collect::<Vec<_>>());
+    assert_eq!(memory.endpoints().known, many.into_iter().collect::<Vec<_>>());
 }
 
 /// What comes from a server that was stopped with SIGSTOP.

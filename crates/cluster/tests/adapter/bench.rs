@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use pintle_cluster::{ClusterCommand, ClusterConfig, Outcome, Running, Verb, start};
 use pintle_core::{
-    AttemptId, ClusterCa, Event, LeaseAnswer, LeaseWrite, Observed, Server, ServerId, Version, Vip,
-    WriteKind,
+    AttemptId, ClusterCa, Endpoints, Event, LeaseAnswer, LeaseWrite, Observed, Server, ServerId,
+    Version, Vip, WriteKind,
 };
 use pintle_testkit::certs::{self, ClientCertificate, Validity};
 use pintle_testkit::stand_in::{StandIn, Store, TlsIdentity};
@@ -36,7 +36,7 @@ pub(crate) struct Site {
 /// The crate under test.
 pub(crate) struct Bench {
     pub(crate) commands: mpsc::Sender<ClusterCommand>,
-    pub(crate) endpoints: watch::Receiver<Vec<SocketAddr>>,
+    pub(crate) endpoints: watch::Receiver<Endpoints>,
     pub(crate) authorities: watch::Receiver<Option<ClusterCa>>,
     pub(crate) measured: Arc<Mutex<Vec<(Verb, Outcome, Duration)>>>,
     events: mpsc::Receiver<Event>,
@@ -134,7 +134,7 @@ impl Bench {
         let (servers, known) = watch::channel(list);
         let (commands, wanted) = mpsc::channel(16);
         let (facts, events) = mpsc::channel(64);
-        let (found, endpoints) = watch::channel(Vec::new());
+        let (found, endpoints) = watch::channel(Endpoints::default());
         let (trusted, authorities) = watch::channel(None);
         let running = start(config, known, wanted, facts, found, trusted).unwrap();
         Self {

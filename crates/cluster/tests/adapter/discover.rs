@@ -48,7 +48,7 @@ impl Asked {
     async fn wait(&mut self, way: Way) -> Vec<SocketAddr> {
         let waiting = self.found.wait_for(|found| found.way == way);
         let found = timeout(PATIENCE, waiting).await.expect("in time").unwrap();
-        found.addresses.clone()
+        found.endpoints.known.clone()
     }
 }
 
@@ -66,7 +66,7 @@ async fn slices_are_watched_through_whoever_answers() {
     assert!(asked.ca.borrow().is_some(), "whoever probes is told the CA");
     site.store.set_api_servers(&told()[..1]);
     site.store.set_api_servers(&["192.0.2.3:6443".parse().unwrap()]);
-    let third = asked.found.wait_for(|found| found.addresses.len() == 3);
+    let third = asked.found.wait_for(|found| found.endpoints.known.len() == 3);
     timeout(Duration::from_secs(3), third).await.expect("by the watch").unwrap();
 }
 

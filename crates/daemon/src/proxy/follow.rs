@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pintle_cluster::{Discovered, Way};
-use pintle_core::{Backend, BackendState, Backends, Event, ProbeOutcome, Server, ServerId};
+use pintle_core::{
+    Backend, BackendState, Backends, Endpoints, Event, ProbeOutcome, Server, ServerId,
+};
 use pintle_telemetry::{ApiServerStatus, Heartbeat, Metrics, ProxyPublished};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -31,6 +33,7 @@ pub(super) struct Follow {
     backends: Backends,
     outcomes: BTreeMap<ServerId, ProbeOutcome>,
     way: Way,
+    endpoints: Endpoints,
     outputs: Outputs,
     heartbeat: Heartbeat,
 }
@@ -47,7 +50,8 @@ impl Follow {
         let mut backends = Backends::on_worker(success_threshold);
         backends.learn(&ids(&outputs.servers.borrow()));
         let outcomes = BTreeMap::new();
-        Self { table, backends, outcomes, way: Way::Unknown, outputs, heartbeat }
+        let (way, endpoints) = (Way::Unknown, Endpoints::default());
+        Self { table, backends, outcomes, way, endpoints, outputs, heartbeat }
     }
 
     /// Every part runs.
@@ -110,7 +114,8 @@ impl Follow {
 
     fn learn(&mut self, latest: &Discovered) {
         self.way = latest.way;
-        let list = self.table.list(&latest.addresses);
+        self.endpoints.clone_from(&latest.endpoints);
+        let list = self.table.list(&latest.endpoints.known);
         let ids = ids(&list);
         if set(&self.outputs.servers, list.clone()) {
             let addresses: Vec<String> =
@@ -129,7 +134,10 @@ impl Follow {
         let servers = self.outputs.servers.borrow().clone();
         let backends = servers.iter().map(|server| Backend {
             address: server.address,
-            state: state(server).unwrap_or(BackendState::Unproven),
+            state: match state(server).unwrap_or(BackendState::Unproven) {
+                state if self.endpoints.has_left(server.address) => state.of_one_that_left(),
+                state => state,
+            },
         });
         set(&self.outputs.backends, backends.collect());
         let statuses = servers.iter().map(|server| {
