@@ -14,6 +14,7 @@ mod whole {
     mod families;
     mod kube_vip;
     mod refusals;
+    mod scene;
     mod service_manager;
     mod signals;
     mod story;
