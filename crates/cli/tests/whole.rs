@@ -8,6 +8,14 @@
 mod whole {
     mod api_loss;
     mod balancer;
+    mod balancer_answers;
+    mod balancer_follows;
+    mod balancer_load;
+    mod balancer_refusals;
+    mod balancer_rules;
+    mod balancer_slow;
+    mod balancer_streams;
+    mod balancer_vanished;
     mod bed;
     mod conflict;
     mod credentials;
