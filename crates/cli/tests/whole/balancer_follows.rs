@@ -2,14 +2,17 @@
 
 use std::io::Read as _;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pintle_testkit::netns::host_v4;
 use pintle_testkit::plain::{Caller, Manner, Porter};
 use pintle_testkit::stand_in::Readyz;
 
-use super::bed::{PORT, SOON, VIP, wait};
+use super::bed::{PORT, SOON, VIP, always, wait};
 use super::scene::{FRONT, HOSTS, INSIDE, PATIENCE, Scene};
+
+/// A change of the EndpointSlice is followed within so long (issue).
+const FOLLOWED: Duration = Duration::from_secs(1);
 
 /// An API server beside those of the hosts, as a control plane gets that grows; its name is the next number.
 struct Newcomer {
@@ -36,6 +39,10 @@ impl Newcomer {
         scene.bed.store.set_api_servers(&[&self.hosts[..], &[self.own]].concat());
     }
 
+    fn remove(&self, scene: &Scene) {
+        scene.bed.store.set_api_servers(&self.hosts);
+    }
+
     /// Whether it gets a session that begins now.
     fn serves(scene: &Scene) -> bool {
         scene.call(scene.bed.topology.client_ns()).served_by == Self::NAME
@@ -56,6 +63,33 @@ fn an_api_server_that_is_added_is_used() {
     Newcomer::is_used(&scene);
     assert_eq!(scene.pintle().process.pid(), pid, "not started again");
     assert!(scene.pintle().changes("lost").is_empty(), "the VIP stays");
+}
+
+#[test]
+fn an_api_server_that_is_added_is_used_within_a_second() {
+    let scene = Scene::with_porters("enabled: true");
+    let newcomer = Newcomer::start(&scene);
+    newcomer.add(&scene);
+    let took = Newcomer::is_used(&scene);
+    assert!(took <= FOLLOWED, "{took:?}");
+}
+
+#[test]
+fn an_api_server_that_is_removed_gets_no_more_within_a_second() {
+    let scene = Scene::with_porters("enabled: true");
+    let newcomer = Newcomer::start(&scene);
+    newcomer.add(&scene);
+    Newcomer::is_used(&scene);
+    let mut kept: Vec<Caller> =
+        (0..2 * HOSTS).map(|_| scene.call(scene.bed.topology.client_ns())).collect();
+    newcomer.remove(&scene);
+    let removed = Instant::now();
+    while removed.elapsed() < FOLLOWED {
+        Newcomer::serves(&scene);
+    }
+    always(Duration::from_secs(1), "it gets no new ones", || !Newcomer::serves(&scene));
+    // What it has it keeps: it may well serve them.
+    kept.iter_mut().for_each(|caller| caller.ask(b"kept").unwrap());
 }
 
 /// The word of a backend in the holder's status.

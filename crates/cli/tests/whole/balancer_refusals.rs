@@ -32,7 +32,7 @@ fn a_port_that_is_taken_is_named_with_what_to_do() {
     assert_eq!(code, Some(69), "{said}");
     let expected = "pintle: cannot listen on 172.30.0.10:6444: choose another balancer.port \
                     or balancer.listen: Address already in use (os error 98)";
-    assert!(sentence(&said).starts_with(expected), "{said}");
+    assert_eq!(sentence(&said), expected, "what is wrong is said once");
     // The client's port is another one, which it listens on itself.
     let _taken = taken(&bed, Ipv4Addr::UNSPECIFIED.into(), 8443);
     let (code, said) = refused(&bed, "enabled: true, port: 8443");
@@ -80,4 +80,32 @@ fn more_connections_than_descriptors_are_refused_with_what_would_do() {
         sentence(&said).contains(": raise its limit (LimitNOFILE, ulimit -n), or set "),
         "{said}"
     );
+}
+
+/// A port and the descriptors are looked at together: who mends one must not find the other next.
+#[test]
+fn every_mistake_that_only_shows_at_start_is_named() {
+    let bed = Bed::new(1);
+    let _taken = taken(&bed, Ipv4Addr::UNSPECIFIED.into(), 8443);
+    let (code, said) = refused(&bed, "enabled: true, port: 8443, maxConnections: 1000000");
+    assert_eq!(code, Some(69), "{said}");
+    assert!(said.contains("cannot listen on 172.30.0.10:8443"), "{said}");
+    assert!(said.contains("balancer.maxConnections 1000000 needs"), "{said}");
+}
+
+/// A list with the VIP itself, a duplicate, an address of a family that no VIP has, and a host name.
+#[test]
+fn every_mistake_in_one_list_of_backends_is_named() {
+    let bed = Bed::new(1);
+    let (code, said) = refused(
+        &bed,
+        "enabled: true, backends: ['172.30.0.10:6443', '172.30.0.12:6443', '172.30.0.12:6443', \
+         '[fd30::13]:6443', 'cp-4:6443']",
+    );
+    assert_eq!(code, Some(64), "{said}");
+    let named = |part: &str| said.lines().any(|line| line.contains(part));
+    assert!(named("\"cp-4:6443\" is not ADDRESS:PORT"), "a host name: {said}");
+    assert!(named("\"172.30.0.12:6443\" is given twice"), "a duplicate: {said}");
+    assert!(named("172.30.0.10:6443 is on the VIP"), "a loop: {said}");
+    assert!(named("[fd30::13]:6443"), "a wrong family: {said}");
 }

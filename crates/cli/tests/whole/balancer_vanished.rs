@@ -82,3 +82,16 @@ fn clients_that_vanish_are_given_up_and_others_go_on() {
     assert_eq!(scene.connections(), [10, 10, 10]);
     assert_given_up(&scene, "read, and idle");
 }
+
+/// They had no room for more: their silence is told from a pause by the probes of their window alone.
+#[test]
+fn clients_that_read_no_more_and_vanish_are_given_up() {
+    let scene = Scene::with_porters("enabled: true");
+    scene.set_manner(Manner::Pour);
+    let all = 0..CLIENTS * HOSTS;
+    let _held: Vec<_> = all.map(|_| begin(scene.bed.topology.client_ns())).collect();
+    // Longer than the balancer takes to look whether they read.
+    sleep(Duration::from_secs(12));
+    assert_eq!(scene.connections(), [10, 10, 10]);
+    assert_given_up(&scene, "not read");
+}
