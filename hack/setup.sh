@@ -33,7 +33,7 @@ version_of() { # NAME
 install_packages() {
     local missing=()
     lacking ip:iproute2 nft:nftables jq:jq cc:gcc c++:g++ flock:util-linux setpriv:util-linux unshare:util-linux \
-        gzip:gzip readelf:binutils git:git
+        gzip:gzip readelf:binutils git:git iptables-restore:iptables
     command -v cc >/dev/null && [[ -f $(cc -print-file-name=libc.a) ]] || missing+=(libc6-dev)
     ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
 }

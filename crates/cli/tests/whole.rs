@@ -8,6 +8,14 @@
 mod whole {
     mod api_loss;
     mod balancer;
+    mod balancer_answers;
+    mod balancer_follows;
+    mod balancer_load;
+    mod balancer_refusals;
+    mod balancer_rules;
+    mod balancer_slow;
+    mod balancer_streams;
+    mod balancer_vanished;
     mod bed;
     mod conflict;
     mod credentials;
@@ -15,6 +23,7 @@ mod whole {
     mod kube_vip;
     mod proxy;
     mod refusals;
+    mod scene;
     mod service_manager;
     mod signals;
     mod story;

@@ -9,6 +9,7 @@ pub mod capture;
 pub mod certs;
 pub mod control_plane;
 pub mod netns;
+pub mod plain;
 pub mod prober;
 pub mod process;
 pub mod stand_in;

@@ -1,82 +1,14 @@
 //! The balancer on the API server's own port: who reaches which API server, through what, and what is left.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use pintle_testkit::control_plane::ApiClient;
 use pintle_testkit::netns::{Namespace, VIP_V6, host_v4};
 
-use super::bed::{Bed, PORT, Pintle, SOON, Setup, VIP, wait};
+use super::bed::{Bed, PORT, SOON, Setup, VIP, wait};
+use super::scene::{ASKED, HOSTS, ON, Scene};
 
 const VIP6: IpAddr = IpAddr::V6(VIP_V6);
-const ON: &str = "enabled: true";
-const HOSTS: usize = 3;
-
-/// What the clients here ask for; nobody else does.
-const ASKED: &str = "/version";
-
-/// More than it takes three servers to get an equal number.
-const REQUESTS: usize = 9;
-
-struct Scene {
-    pintles: Vec<Pintle>,
-    holder: usize,
-    bed: Bed,
-}
-
-impl Scene {
-    fn start(vips: &[IpAddr], balancer: &'static str) -> Self {
-        let bed = Bed::with_certificates_for(HOSTS, vips);
-        let setup = Setup { vips: vips.to_vec(), balancer, ..bed.setup() };
-        let pintles = bed.start_all(&setup);
-        let holder = bed.wait_holder();
-        wait(SOON, "every backend is up on the holder", || {
-            let (_, page) = pintles[holder].get("/metrics")?;
-            let ready = page
-                .lines()
-                .filter(|line| line.starts_with("pintle_apiserver_ready{") && line.ends_with(" 1"));
-            (ready.count() == HOSTS).then_some(())
-        });
-        Self { pintles, holder, bed }
-    }
-
-    fn client(&self, namespace: &Namespace, vip: IpAddr, port: u16) -> ApiClient {
-        let admin = self.bed.ca.issue_admin().unwrap();
-        let address = SocketAddr::new(vip, port);
-        let client = ApiClient::from_inside(namespace, address, &self.bed.ca, &admin).unwrap();
-        client.with_timeout(Duration::from_secs(5))
-    }
-
-    /// How many of `REQUESTS` requests from inside a namespace each API server gets.
-    fn spread(&self, namespace: &Namespace, vip: IpAddr, port: u16) -> Vec<usize> {
-        let client = self.client(namespace, vip, port);
-        self.bed.servers.iter().for_each(|server| server.clear_requests());
-        for _ in 0..REQUESTS {
-            let answer = client.get(ASKED).unwrap();
-            assert!(answer.is_success(), "{}", answer.text());
-        }
-        let asked =
-            self.bed.servers.iter().map(|server| {
-                server.requests().iter().filter(|request| request.path == ASKED).count()
-            });
-        asked.collect()
-    }
-
-    fn host(&self, host: usize) -> &Namespace {
-        self.bed.topology.host_ns(host)
-    }
-
-    fn nft(&self, host: usize, arguments: &[&str]) -> String {
-        #[expect(clippy::disallowed_methods, reason = "an independent witness of the rules")]
-        let output = std::process::Command::new("ip")
-            .args(["netns", "exec", self.host(host).name(), "nft"])
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "nft {arguments:?}: {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-}
 
 #[test]
 fn every_client_reaches_every_api_server_on_its_own_port() {

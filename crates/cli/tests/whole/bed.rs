@@ -153,6 +153,12 @@ impl Bed {
 
     /// The same with serving certificates that cover these addresses beside the host's own.
     pub(crate) fn with_certificates_for(hosts: usize, addresses: &[IpAddr]) -> Self {
+        let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
+        Self::with_servers_at(everywhere, hosts, addresses)
+    }
+
+    /// The same with the API servers where only somebody before them finds them.
+    pub(crate) fn with_servers_at(listen: SocketAddr, hosts: usize, addresses: &[IpAddr]) -> Self {
         let place = Place::take();
         let topology = Topology::start(hosts).unwrap();
         let ca = ClusterCa::generate("kubernetes").unwrap();
@@ -161,12 +167,12 @@ impl Bed {
         store.set_api_servers(&(0..hosts).map(address).collect::<Vec<_>>());
         let directory = tempfile::tempdir().unwrap();
         let mut bed = Self { servers: Vec::new(), store, ca, topology, directory, _place: place };
-        bed.servers = (0..hosts).map(|host| bed.server(host, addresses)).collect();
+        bed.servers = (0..hosts).map(|host| bed.server(host, listen, addresses)).collect();
         bed.write_kubeconfig("admin.conf", &bed.ca.issue_admin().unwrap());
         bed
     }
 
-    fn server(&self, host: usize, addresses: &[IpAddr]) -> StandIn {
+    fn server(&self, host: usize, listen: SocketAddr, addresses: &[IpAddr]) -> StandIn {
         let names = certs::api_server_names(&[&[host_v4(host).into()], addresses].concat());
         let serving = self.ca.issue_serving(&names, Validity::Current).unwrap();
         let identity = TlsIdentity {
@@ -174,10 +180,8 @@ impl Bed {
             key_pem: serving.key_pem,
             client_ca_pem: Some(self.ca.pem()),
         };
-        let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
         let namespace = self.topology.host_ns(host).name();
-        StandIn::start_on_thread(Some(namespace), everywhere, self.store.clone(), &identity)
-            .unwrap()
+        StandIn::start_on_thread(Some(namespace), listen, self.store.clone(), &identity).unwrap()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
