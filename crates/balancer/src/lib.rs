@@ -42,7 +42,7 @@ use pintle_core::config::Algorithm;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-pub use self::listen::StartError;
+pub use self::listen::{Obstacle, StartError};
 pub use self::table::BackendStatus;
 pub use self::totals::{ConnectFailures, Totals};
 
@@ -93,12 +93,7 @@ pub fn start(
     config: &BalancerConfig,
     mut backends: watch::Receiver<Vec<Backend>>,
 ) -> Result<Balancer, StartError> {
-    listen::take_descriptors(config.max_connections)?;
-    let listeners = config
-        .listen
-        .iter()
-        .map(|address| listen::listener(*address))
-        .collect::<Result<Vec<_>, _>>()?;
+    let listeners = listen::prepare(&config.listen, config.max_connections)?;
     let shared = Arc::new(Shared {
         table: Table::new(config.algorithm),
         pipes: Pipes::default(),

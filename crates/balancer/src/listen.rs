@@ -1,7 +1,7 @@
 //! Listeners, and whether the process can carry what was asked for.
 
-use std::io;
 use std::net::SocketAddr;
+use std::{fmt, io};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -15,18 +15,23 @@ const BACKLOG: i32 = 4096;
 /// The daemon's own descriptors: listeners, probes, Lease requests, netlink, timers.
 const OWN_DESCRIPTORS: u64 = 256;
 
-/// Why a balancer cannot start.
+/// Why a balancer cannot start: everything that is in its way, so that who mends one does not find the next.
+#[derive(Debug)]
+pub struct StartError {
+    /// At least one.
+    pub obstacles: Vec<Obstacle>,
+}
+
+/// Something that is in the way of a start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum Obstacle {
     /// Taken, or not allowed.
-    #[error(
-        "cannot listen on {address}: choose another balancer.port or balancer.listen: {source}"
-    )]
+    #[error("cannot listen on {address}: choose another balancer.port or balancer.listen: {cause}")]
     Listen {
         /// Where.
         address: SocketAddr,
         /// What the kernel said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Accepting would fail one day, when it is needed most.
     #[error(
@@ -49,8 +54,25 @@ pub enum StartError {
     Limit(io::Error),
 }
 
+/// Listens everywhere, with the descriptors for so many connections.
+pub(crate) fn prepare(
+    addresses: &[SocketAddr],
+    max_connections: usize,
+) -> Result<Vec<TcpListener>, StartError> {
+    let mut obstacles: Vec<Obstacle> =
+        take_descriptors(max_connections).err().into_iter().collect();
+    let mut listeners = Vec::new();
+    for address in addresses {
+        match listener(*address) {
+            Ok(listener) => listeners.push(listener),
+            Err(obstacle) => obstacles.push(obstacle),
+        }
+    }
+    if obstacles.is_empty() { Ok(listeners) } else { Err(StartError { obstacles }) }
+}
+
 /// Takes as many descriptors as so many connections need; refuses more than the process may ever have.
-pub(crate) fn take_descriptors(max_connections: usize) -> Result<(), StartError> {
+fn take_descriptors(max_connections: usize) -> Result<(), Obstacle> {
     // None is no limit.
     let limits = getrlimit(Resource::Nofile);
     let limit = limits.maximum.unwrap_or(u64::MAX);
@@ -61,17 +83,17 @@ pub(crate) fn take_descriptors(max_connections: usize) -> Result<(), StartError>
         // The soft limit is 1024 where nobody chose it (select(2) knows no more), and the process's to raise.
         if limits.current.is_some_and(|soft| soft < needed) {
             let raised = Rlimit { current: Some(needed), maximum: limits.maximum };
-            setrlimit(Resource::Nofile, raised).map_err(|errno| StartError::Limit(errno.into()))?;
+            setrlimit(Resource::Nofile, raised).map_err(|errno| Obstacle::Limit(errno.into()))?;
         }
         return Ok(());
     }
     let possible = limit.saturating_sub(reserved) / 2;
-    Err(StartError::Descriptors { max_connections, needed, limit, possible })
+    Err(Obstacle::Descriptors { max_connections, needed, limit, possible })
 }
 
 /// A listener at an address that need not be this host's yet: the VIP comes and goes.
-pub(crate) fn listener(address: SocketAddr) -> Result<TcpListener, StartError> {
-    listen(address).map_err(|source| StartError::Listen { address, source })
+fn listener(address: SocketAddr) -> Result<TcpListener, Obstacle> {
+    listen(address).map_err(|cause| Obstacle::Listen { address, cause })
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -95,6 +117,17 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+// === impl StartError ===
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.obstacles.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join("; and "))
+    }
+}
+
+impl std::error::Error for StartError {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,11 +138,20 @@ mod tests {
         assert!(take_descriptors(1).is_ok());
         let too_many = usize::try_from(limit).unwrap();
         let error = take_descriptors(too_many).unwrap_err();
-        let StartError::Descriptors { possible, .. } = error else { panic!("{error}") };
+        let Obstacle::Descriptors { possible, .. } = error else { panic!("{error}") };
         assert!(possible < limit / 2);
         assert!(take_descriptors(usize::try_from(possible).unwrap()).is_ok());
         let soft = getrlimit(Resource::Nofile).current;
         assert!(soft.is_none_or(|soft| soft > 2 * possible), "{soft:?}");
+    }
+
+    #[tokio::test]
+    async fn everything_in_the_way_is_named() {
+        let first = listener(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let taken = first.local_addr().unwrap();
+        let said = prepare(&[taken], usize::MAX).unwrap_err().to_string();
+        assert!(said.contains("balancer.maxConnections"), "{said}");
+        assert!(said.contains(&format!("; and cannot listen on {taken}: ")), "{said}");
     }
 
     #[tokio::test]

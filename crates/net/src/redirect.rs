@@ -41,13 +41,13 @@ pub enum RedirectError {
     /// The kernel refused.
     #[error(
         "connections to {what} cannot be led to the balancer, nftables refused: give it another \
-         balancer.port, or load nf_tables, nft_tproxy, nft_nat and nft_fib_inet: {source}"
+         balancer.port, or load nf_tables, nft_tproxy, nft_nat and nft_fib_inet: {cause}"
     )]
     Refused {
         /// The VIPs and the port.
         what: String,
         /// What the kernel said.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -82,9 +82,9 @@ impl Redirect {
             }
             Ok(redirect)
         };
-        attempt().map_err(|source| {
+        attempt().map_err(|cause| {
             let vips: Vec<String> = vips.iter().map(ToString::to_string).collect();
-            RedirectError::Refused { what: format!("port {port} of {}", vips.join(", ")), source }
+            RedirectError::Refused { what: format!("port {port} of {}", vips.join(", ")), cause }
         })
     }
 

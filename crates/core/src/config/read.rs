@@ -248,9 +248,10 @@ fn read_balancer(
     let port = settings.one("balancer.port", |scalar| parse::integer(scalar, 1, 65535));
     let listen = settings.one("balancer.listen", parse::listen);
     let spread = read_spread(settings);
-    let backends =
-        settings.list("balancer.backends", MOST_BACKENDS, |scalar| parse::socket(scalar, false));
-    relations::backends(settings, &backends, vips);
+    // Each by itself: a list with a mistake in it may have others.
+    let backends = settings.list("balancer.backends", MOST_BACKENDS, |scalar| {
+        relations::backend(parse::socket(scalar, false)?, vips)
+    });
     relations::balancer_listen(settings, &listen, &port, apiserver);
     let Spread { algorithm, max_connections, shed_rate, shed_floor } = spread?;
     let balancer = Balancer {

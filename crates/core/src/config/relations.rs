@@ -100,19 +100,21 @@ pub(super) fn api_server(settings: &mut Settings, address: &Setting<SocketAddr>,
     }
 }
 
-pub(super) fn backends(
-    settings: &mut Settings,
-    backends: &Setting<Vec<Item<SocketAddr>>>,
-    vips: &Vips,
-) {
-    for backend in backends.value.iter().flatten() {
-        if has(vips, backend.value.ip()) {
-            let message = format!("{} is on the VIP {}", backend.value, backend.value.ip());
-            let advice = "give the API server's own address: the VIP leads back to the balancer";
-            let complaint = Complaint::with(message, advice);
-            settings.complain(backend.place.clone(), backends.path, complaint);
-        }
+/// One that does not lead back, and that can be reached as the VIP's clients reach the VIP.
+pub(super) fn backend(backend: SocketAddr, vips: &Vips) -> Result<SocketAddr, Complaint> {
+    if has(vips, backend.ip()) {
+        let message = format!("{backend} is on the VIP {}", backend.ip());
+        let advice = "give the API server's own address: the VIP leads back to the balancer";
+        return Err(Complaint::with(message, advice));
     }
+    let of_its_family = |vip: &Item<Vip>| vip.value.0.is_ipv4() == backend.is_ipv4();
+    if vips.value.as_ref().is_some_and(|vips| !vips.is_empty() && !vips.iter().any(of_its_family)) {
+        let (its, other) = if backend.is_ipv4() { ("IPv4", "IPv6") } else { ("IPv6", "IPv4") };
+        let message = format!("{backend} is {its}, and every VIP is {other}");
+        let advice = format!("give the API server's {other} address, or an {its} VIP beside");
+        return Err(Complaint::with(message, advice));
+    }
+    Ok(backend)
 }
 
 /// Where clients use the API server's own port, the balancer needs another one to listen on.
