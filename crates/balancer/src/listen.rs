@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::{fmt, io};
 
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
@@ -32,6 +33,14 @@ pub enum Obstacle {
         address: SocketAddr,
         /// What the kernel said.
         cause: io::Error,
+    },
+    /// For an address that is not this host's yet, and for connections to another port.
+    #[error(
+        "cannot listen on {address}: the capability NET_ADMIN is missing: run as uid 0 and add it"
+    )]
+    Privilege {
+        /// Where.
+        address: SocketAddr,
     },
     /// Accepting would fail one day, when it is needed most.
     #[error(
@@ -93,7 +102,13 @@ fn take_descriptors(max_connections: usize) -> Result<(), Obstacle> {
 
 /// A listener at an address that need not be this host's yet: the VIP comes and goes.
 fn listener(address: SocketAddr) -> Result<TcpListener, Obstacle> {
-    listen(address).map_err(|cause| Obstacle::Listen { address, cause })
+    listen(address).map_err(|cause| {
+        if cause.raw_os_error() == Some(Errno::PERM.raw_os_error()) {
+            Obstacle::Privilege { address }
+        } else {
+            Obstacle::Listen { address, cause }
+        }
+    })
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

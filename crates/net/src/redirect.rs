@@ -11,7 +11,6 @@
 //! the other process has already stay with it, and a packet for which there is no listener goes to it
 //! (net/netfilter/nft_tproxy.c: `NFT_BREAK`).
 
-use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -38,6 +37,12 @@ const BUFFER_LENGTH: usize = 16 << 10;
 /// Why connections cannot be led to the balancer.
 #[derive(Debug, thiserror::Error)]
 pub enum RedirectError {
+    /// nftables rules are a privilege.
+    #[error(
+        "the capability NET_ADMIN is missing: run as uid 0 and add it, connections cannot be led to the \
+         balancer without it"
+    )]
+    Privilege,
     /// The kernel refused.
     #[error(
         "connections to {what} cannot be led to the balancer, nftables refused: give it another \
@@ -82,7 +87,10 @@ impl Redirect {
             }
             Ok(redirect)
         };
-        attempt().map_err(|cause| {
+        attempt().map_err(|cause: io::Error| {
+            if cause.kind() == io::ErrorKind::PermissionDenied {
+                return RedirectError::Privilege;
+            }
             let vips: Vec<String> = vips.iter().map(ToString::to_string).collect();
             RedirectError::Refused { what: format!("port {port} of {}", vips.join(", ")), cause }
         })
@@ -106,9 +114,8 @@ impl Redirect {
             let header = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, NFTABLES);
             NetfilterMessage::new(header, edge)
         };
-        // An earlier batch that was refused may have left answers behind.
-        let first = self.sequence.wrapping_add(2);
-        let mut due: BTreeSet<u32> = (first..).take(messages.len()).collect();
+        let mut due = messages.len();
+        let begin = self.sequence.wrapping_add(1);
         self.write(&mut bytes, edge(ControlMessage::BatchBegin), 0);
         for message in messages {
             let header = NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0);
@@ -120,7 +127,10 @@ impl Redirect {
         }
         self.write(&mut bytes, edge(ControlMessage::BatchEnd), 0);
         send(&self.socket, &bytes, SendFlags::empty())?;
-        self.answers(&mut due)
+        while due > 0 {
+            due = due.saturating_sub(self.answers(begin)?);
+        }
+        Ok(())
     }
 
     fn write(&mut self, bytes: &mut Vec<u8>, message: NetfilterMessage, flags: u16) {
@@ -134,24 +144,26 @@ impl Redirect {
         message.serialize(&mut bytes[start..]);
     }
 
-    /// One answer to each sequence number; the first refusal is the batch's.
-    fn answers(&self, due: &mut BTreeSet<u32>) -> io::Result<()> {
+    /// How many answers came to the batch that has begun so; the first refusal is the batch's, also of its
+    /// beginning, where the right is missing. An earlier one that was refused may have left answers behind.
+    fn answers(&self, begin: u32) -> io::Result<usize> {
         let mut buffer = vec![0; BUFFER_LENGTH];
-        while !due.is_empty() {
-            let (_, length) = recv(&self.socket, &mut buffer[..], RecvFlags::empty())?;
-            let mut rest = buffer.get(..length).unwrap_or_default();
-            while let Ok(answer) = NetlinkMessage::<NetfilterMessage>::deserialize(rest) {
-                if due.remove(&answer.header.sequence_number)
-                    && let NetlinkPayload::Error(error) = &answer.payload
+        let (_, length) = recv(&self.socket, &mut buffer[..], RecvFlags::empty())?;
+        let mut rest = buffer.get(..length).unwrap_or_default();
+        let mut heard = 0;
+        while let Ok(answer) = NetlinkMessage::<NetfilterMessage>::deserialize(rest) {
+            if answer.header.sequence_number >= begin {
+                heard += 1;
+                if let NetlinkPayload::Error(error) = &answer.payload
                     && error.code.is_some()
                 {
                     return Err(error.to_io());
                 }
-                let taken = usize::try_from(answer.header.length).unwrap_or(rest.len());
-                rest = rest.get(taken.next_multiple_of(4).max(16)..).unwrap_or_default();
             }
+            let taken = usize::try_from(answer.header.length).unwrap_or(rest.len());
+            rest = rest.get(taken.next_multiple_of(4).max(16)..).unwrap_or_default();
         }
-        Ok(())
+        Ok(heard)
     }
 }
 

@@ -57,8 +57,11 @@ fn what_is_missing_is_named_in_one_sentence() {
     let same = |text: String| text;
     for (capability, dropped) in [("NET_ADMIN", "-net_admin"), ("NET_RAW", "-net_raw")] {
         let prefix = ["setpriv", "--bounding-set", dropped, "--inh-caps", dropped];
-        let sentence = unavailable(&bed, &prefix, &setup, same);
-        assert!(sentence.contains(capability), "{sentence}");
+        for balancer in ["", "enabled: true"] {
+            let sentence = unavailable(&bed, &prefix, &Setup { balancer, ..setup.clone() }, same);
+            let expected = format!("the capability {capability} is missing: run as uid 0");
+            assert!(sentence.contains(&expected), "{balancer}: {sentence}");
+        }
     }
     let sentence = unavailable(&bed, &[], &setup, |text| text.replace("eth0", "nope0"));
     assert!(sentence.contains("nope0"), "{sentence}");
