@@ -11,6 +11,7 @@ mod whole {
     mod balancer_answers;
     mod balancer_follows;
     mod balancer_load;
+    mod balancer_moves;
     mod balancer_refusals;
     mod balancer_rules;
     mod balancer_slow;
