@@ -112,6 +112,9 @@ fn measure_phase(
         Phase::Killed => phases::killed(bed, &running, size),
         Phase::Hung => phases::hung(bed, &running, size),
     };
+    if figures.is_err() {
+        tracing::info!(balancer = contender.name(), log = running.log_tail(), "What it said");
+    }
     // What was measured counts only if the balancer ended as it should.
     running.stop(bed)?;
     figures

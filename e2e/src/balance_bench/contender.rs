@@ -208,6 +208,11 @@ impl Running {
         if self.process.is_none() { Ok(Vec::new()) } else { bed.balancer_ns().processes() }
     }
 
+    /// The end of what it logged.
+    pub(super) fn log_tail(&self) -> String {
+        self.process.as_ref().map_or_else(String::new, Process::log_tail)
+    }
+
     fn wait_ready(&mut self, bed: &Bed) -> Result<()> {
         wait(START_TIMEOUT, "the balancer has the VIP", || Ok(bed.has_vip()?.then_some(())))?;
         wait(START_TIMEOUT, "connections reach every backend", || {

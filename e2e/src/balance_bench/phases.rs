@@ -22,9 +22,9 @@ const QUIET: Duration = Duration::from_millis(700);
 const BROKEN: usize = 2;
 /// Held connections, while it breaks.
 const HELD: usize = 30;
-/// New connections that took longer have stalled: the others take a millisecond, and may have to wait for
-/// the kernel's second SYN when the machine is busy.
-const STALLED: Duration = Duration::from_millis(100);
+/// New connections that took longer have stalled: the others take a millisecond, or tenths of a second on
+/// a machine that does something else; who waits for a backend that hangs waits for a second at least.
+const STALLED: Duration = Duration::from_millis(400);
 
 /// How much is done: enough for figures, or enough to see that all works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,6 +217,10 @@ fn judge(
     ensure!(!before.is_empty() && !after.is_empty(), "no connection was tried");
     let bad_before = before.iter().filter(|attempt| is_bad(attempt)).count();
     ensure!(bad_before == 0, "{bad_before} new connections were bad before anything broke");
+    for attempt in after.iter().filter(|attempt| is_bad(attempt)) {
+        let (began, lasted) = (attempt.began.saturating_sub(broken_at), lasted(attempt));
+        tracing::info!(?began, ?lasted, error = attempt.error, "A bad attempt");
+    }
     let failed = after.iter().filter(|attempt| attempt.error.is_some()).count();
     let last_bad =
         after.iter().filter(|attempt| is_bad(attempt)).map(|attempt| attempt.began).max();
