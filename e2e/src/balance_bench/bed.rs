@@ -35,10 +35,15 @@ const TLS_PORT: u16 = 7443;
 const BALANCER: usize = 0;
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Without these a closed connection keeps its port for a minute, and 28 000 a minute are all that there
-/// are. HAProxy's manual recommends both (management guide, "Network interface and tuning").
-const SYSCTLS: [(&str, &str); 2] =
-    [("net/ipv4/ip_local_port_range", "10000 65000"), ("net/ipv4/tcp_tw_reuse", "1")];
+/// Without the first two a closed connection keeps its port for a minute, and 28 000 are all that there are;
+/// HAProxy's manual recommends both (management guide, network tuning). The third: some hosts are set to BBR,
+/// which paces what needs no pace here, and a namespace may always choose Reno (net/ipv4/tcp_cong.c,
+/// `tcp_set_default_congestion_control`); at these round trips CUBIC, the kernel's default, does the same.
+const SYSCTLS: [(&str, &str); 3] = [
+    ("net/ipv4/ip_local_port_range", "10000 65000"),
+    ("net/ipv4/tcp_tw_reuse", "1"),
+    ("net/ipv4/tcp_congestion_control", "reno"),
+];
 
 /// The bed. Fields are dropped in order: processes before the hosts they run in.
 #[derive(Debug)]
@@ -70,7 +75,8 @@ impl Bed {
     pub fn start(cores: &Cores, spoil: Option<Spoil>) -> Result<Self> {
         let topology = Topology::start(1 + BACKENDS)?;
         let run_dir = RunDir::create()?;
-        for namespace in [topology.client_ns(), topology.host_ns(BALANCER)] {
+        let hosts = (0..topology.host_count()).map(|host| topology.host_ns(host));
+        for namespace in hosts.chain([topology.client_ns()]) {
             for (key, value) in SYSCTLS {
                 let path = Path::new("/proc/sys").join(key);
                 let write = || fs::write(&path, value);
