@@ -55,8 +55,11 @@ pub struct Plan {
 /// # Errors
 /// When the bed does not start.
 pub fn measure(plan: &Plan, programs: &Programs, cores: &Cores) -> Result<Results> {
+    let machine = Machine::here();
+    let busy = cost::busy_share(machine.cores)?;
     let mut results = Results {
-        machine: Machine::here(),
+        machine,
+        busy,
         cores: cores.clone(),
         versions: programs.versions.clone(),
         date: jiff::Timestamp::now().to_string(),

@@ -75,7 +75,6 @@ impl Programs {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "asks the programs for their versions")]
 fn said(program: &Path, argument: &str) -> Result<String> {
     let output = Command::new(program).arg(argument).output();
     let output = output

@@ -1,10 +1,10 @@
 //! What a balancer costs: memory and processor time of all its processes, and of the whole machine.
 
 use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-
-use super::sys::Cores;
 
 /// Memory of some processes, in KiB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,8 +22,15 @@ pub(super) struct Spent {
     pub(super) system: f64,
     /// Of every core, whoever used it: also what the kernel does for a balancer in nobody's name.
     pub(super) machine: f64,
-    /// Of the balancer's cores.
-    pub(super) own_cores: f64,
+}
+
+/// How much of the machine is in use now, from 0 to 1.
+pub(super) fn busy_share(cores: usize) -> Result<f64> {
+    const LOOK: Duration = Duration::from_secs(2);
+    let before = Spent::so_far(&[])?;
+    sleep(LOOK);
+    let spent = Spent::so_far(&[])?.since(&before).machine;
+    Ok(spent / LOOK.as_secs_f64() / cores.max(1) as f64)
 }
 
 // === impl Memory ===
@@ -49,7 +56,7 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
 // === impl Spent ===
 
 impl Spent {
-    pub(super) fn so_far(processes: &[u32], cores: &Cores) -> Result<Self> {
+    pub(super) fn so_far(processes: &[u32]) -> Result<Self> {
         let tick = 1.0 / rustix::param::clock_ticks_per_second() as f64;
         let mut spent = Self::default();
         for pid in processes {
@@ -61,10 +68,6 @@ impl Spent {
         }
         let all = fs::read_to_string("/proc/stat")?;
         spent.machine = busy(&all, "cpu").context("read /proc/stat")? as f64 * tick;
-        for core in &cores.balancer {
-            let ticks = busy(&all, &format!("cpu{core}")).context("read /proc/stat")?;
-            spent.own_cores += ticks as f64 * tick;
-        }
         Ok(spent)
     }
 
@@ -73,7 +76,6 @@ impl Spent {
             user: self.user - before.user,
             system: self.system - before.system,
             machine: self.machine - before.machine,
-            own_cores: self.own_cores - before.own_cores,
         }
     }
 
@@ -119,13 +121,13 @@ mod tests {
 
     #[test]
     fn this_process_costs_something() {
-        let (pid, cores) = (std::process::id(), Cores::here().unwrap());
-        let before = Spent::so_far(&[pid], &cores).unwrap();
+        let pid = std::process::id();
+        let before = Spent::so_far(&[pid]).unwrap();
         let began = std::time::Instant::now();
         while began.elapsed().as_millis() < 60 {
             std::hint::spin_loop();
         }
-        let spent = Spent::so_far(&[pid], &cores).unwrap().since(&before);
+        let spent = Spent::so_far(&[pid]).unwrap().since(&before);
         assert!(spent.process() > 0.01 && spent.machine > 0.01, "{spent:?}");
         let memory = Memory::of(&[pid]).unwrap();
         assert!(memory.pss_kb > 0 && memory.rss_kb >= memory.pss_kb, "{memory:?}");

@@ -52,13 +52,13 @@ impl Size {
 /// One job of clients, without a mistake, and what it cost.
 fn work(bed: &Bed, running: &Running, job: &Job) -> Result<(Report, Spent)> {
     let processes = running.processes(bed)?;
-    let before = Spent::so_far(&processes, bed.cores())?;
+    let before = Spent::so_far(&processes)?;
     let mut clients = bed.clients(&running.contender().targets(), job)?;
     let report = match clients.line(REPORT_TIMEOUT)? {
         Line::Done(report) => report,
         other => bail!("the clients printed {other:?}"),
     };
-    let spent = Spent::so_far(&processes, bed.cores())?.since(&before);
+    let spent = Spent::so_far(&processes)?.since(&before);
     faultless(&report)?;
     Ok((report, spent))
 }
@@ -66,7 +66,7 @@ fn work(bed: &Bed, running: &Running, job: &Job) -> Result<(Report, Spent)> {
 /// A figure of work that went wrong is no figure.
 fn faultless(report: &Report) -> Result<()> {
     let first = report.first_error.as_deref().unwrap_or_default();
-    ensure!(report.errors == 0, "{} mistakes of clients, the first: {first}", report.errors);
+    ensure!(report.errors == 0, "clients made {} mistakes, the first: {first}", report.errors);
     ensure!(report.done > 0, "the clients did nothing");
     Ok(())
 }

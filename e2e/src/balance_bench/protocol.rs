@@ -134,7 +134,7 @@ mod tests {
         lost.remove(100_000);
         let mut doubled = whole.clone();
         doubled.insert(3, whole[3]);
-        let mut changed = whole.clone();
+        let mut changed = whole;
         changed[129_999] ^= 1;
         for spoilt in [lost, doubled, changed] {
             assert!(!is_pattern(5, &spoilt));

@@ -22,6 +22,8 @@ pub struct Results {
     pub date: String,
     /// How many rounds were asked for.
     pub rounds: usize,
+    /// How much of the machine somebody else used just before, from 0 to 1.
+    pub busy: f64,
     /// Whether it was a short one, whose figures say little.
     pub is_quick: bool,
     /// What came of them.
@@ -65,9 +67,26 @@ pub struct Spread {
     pub max: f64,
 }
 
+/// So much of it is the machine's own noise; more shows in every row.
+const QUIET: f64 = 0.05;
+/// Fewer say nothing of the spread.
+const MIN_ROUNDS: usize = 5;
+
 // === impl Results ===
 
 impl Results {
+    /// Why these figures are not to be published.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<String> {
+        let doubts = [
+            (self.busy > QUIET, format!("the machine was busy ({:.0} %)", self.busy * 1e2)),
+            (self.is_quick, "the rounds were short".to_owned()),
+            (self.rounds < MIN_ROUNDS, format!("fewer than {MIN_ROUNDS} rounds")),
+            (!self.failures.is_empty(), format!("{} failures", self.failures.len())),
+        ];
+        doubts.into_iter().filter(|(applies, _)| *applies).map(|(_, why)| why).collect()
+    }
+
     /// A row's figures, by round.
     fn of(&self, row: &Row, contender: Contender) -> BTreeMap<usize, f64> {
         let mine = self.measured.iter().filter(|measured| measured.contender == contender);

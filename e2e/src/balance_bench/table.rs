@@ -17,9 +17,6 @@ pub const BEGIN: &str = "<!-- bench-balancer:begin -->";
 /// The end of the page's table.
 pub const END: &str = "<!-- bench-balancer:end -->";
 
-/// Fewer say nothing of the spread.
-const MIN_ROUNDS: usize = 5;
-
 const AGAINST: [&str; 2] = ["pintle / HAProxy", "pintle / nginx"];
 
 /// The table for the terminal, with what failed.
@@ -44,7 +41,7 @@ pub fn markdown(results: &Results) -> String {
     let machine = &results.machine;
     let mut text = format!(
         "{BEGIN}\n{} on {} cores of {}, Linux {}, {} GiB: {}. Balancer on cores {}, clients and backends \
-         on {}. {} rounds{}.\n\n",
+         on {}. {} rounds.{}\n\n",
         results.date.split('T').next().unwrap_or_default(),
         machine.cores,
         machine.cpu,
@@ -54,7 +51,7 @@ pub fn markdown(results: &Results) -> String {
         list(&results.cores.balancer),
         list(&results.cores.load),
         results.rounds,
-        if results.is_quick { ", short ones: **preliminary**" } else { "" },
+        preliminary(results),
     );
     for (number, row) in cells(results, false).iter().enumerate() {
         let _written = writeln!(text, "| {} |", row.join(" | "));
@@ -68,17 +65,21 @@ pub fn markdown(results: &Results) -> String {
     text
 }
 
+fn preliminary(results: &Results) -> String {
+    match &results.doubts()[..] {
+        [] => String::new(),
+        doubts => format!(" **Preliminary**: {}.", doubts.join(", ")),
+    }
+}
+
 /// Puts the table between its markers in a file.
 ///
 /// # Errors
-/// When the file cannot be read or written, or has no markers; when the run was too short, unless that
-/// `may_be_short`.
-pub fn write_docs(path: &Path, results: &Results, may_be_short: bool) -> Result<()> {
-    let is_whole = results.rounds >= MIN_ROUNDS && results.failures.is_empty() && !results.is_quick;
-    ensure!(
-        is_whole || may_be_short,
-        "not published: it takes {MIN_ROUNDS} whole rounds without a failure"
-    );
+/// When the file cannot be read or written, or has no markers; when there are doubts, unless there
+/// may be.
+pub fn write_docs(path: &Path, results: &Results, may_be_doubtful: bool) -> Result<()> {
+    let doubts = results.doubts();
+    ensure!(doubts.is_empty() || may_be_doubtful, "not published: {}", doubts.join(", "));
     let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     let replaced = replaced(&text, &markdown(results));
     let text = replaced.with_context(|| format!("{} has no {BEGIN} … {END}", path.display()))?;
@@ -140,10 +141,12 @@ mod tests {
     }
 
     #[test]
-    fn a_short_or_a_failed_run_is_not_published() {
+    fn a_doubtful_run_is_not_published() {
         let path = Path::new("no/such/file");
         let refused = |results: &Results| {
-            write_docs(path, results, false).unwrap_err().to_string().contains("not published")
+            let said = write_docs(path, results, false).unwrap_err().to_string();
+            assert_eq!(said.contains("not published"), markdown(results).contains("Preliminary"));
+            said.contains("not published")
         };
         let mut whole = Results { rounds: 5, ..results() };
         assert!(!refused(&whole));
@@ -151,6 +154,9 @@ mod tests {
         whole.is_quick = true;
         assert!(refused(&whole));
         whole.is_quick = false;
+        whole.busy = 0.5;
+        assert!(refused(&whole));
+        whole.busy = 0.0;
         whole.failures.push(Failure {
             round: 0,
             contender: Contender::Nginx,

@@ -36,7 +36,7 @@ struct Arguments {
     /// Puts the table into this page
     #[arg(long, value_name = "FILE")]
     write_docs: Option<PathBuf>,
-    /// Even if the run was short or something failed
+    /// Even if the run was short, the machine busy, or something failed
     #[arg(long)]
     preliminary: bool,
     /// Where the figures go [default: target/bench-balancer]
