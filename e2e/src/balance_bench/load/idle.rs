@@ -12,7 +12,7 @@ use super::{Line, Report, tell};
 const THREADS: usize = 16;
 
 pub(super) fn work(targets: &[SocketAddr], count: usize, hold_millis: u64) -> Report {
-    let all_open = Barrier::new(THREADS);
+    let (all_open, all_heard) = (Barrier::new(THREADS), Barrier::new(THREADS));
     together(targets, THREADS, |thread, target, barrier| {
         let mut report = Report::default();
         let mine = (thread..count).step_by(THREADS);
@@ -38,6 +38,8 @@ pub(super) fn work(targets: &[SocketAddr], count: usize, hold_millis: u64) -> Re
             report
                 .count(echo(stream, number as u64).map_err(|error| error.context("after idling")));
         }
+        // Who closes first would leave the others as a backend's surplus.
+        all_heard.wait();
         report.seconds = began.elapsed().as_secs_f64();
         (report, Vec::new())
     })
