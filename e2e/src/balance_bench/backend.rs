@@ -15,7 +15,7 @@ use super::sys::raise_open_files;
 const BACKLOG: u32 = 4096;
 /// A request of the bench in one read.
 const BUFFER: usize = 64 << 10;
-/// One echo in so many is spoilt by [`Spoil::Echo`].
+/// One echo in so many is spoilt by `Spoil::Echo`.
 const SPOILT_ECHO: u64 = 100;
 
 /// What a backend is told.

@@ -82,7 +82,7 @@ pub(crate) enum Line {
     Observed(Observed),
 }
 
-/// Does what `order` says and prints [`Line`]s.
+/// Does what `order` says and prints lines of JSON.
 ///
 /// # Errors
 /// When nothing could be done at all; mistakes are counted in the report.
