@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use pintle_testkit::certs::{self, ClusterCa, Validity};
 use pintle_testkit::control_plane::RunDir;
 use pintle_testkit::netns::{Namespace, Topology, VIP_V4, host_v4};
@@ -251,14 +251,14 @@ impl Clients {
         let at = self.lines_read;
         let process = &mut self.process;
         let line = wait(timeout, "the clients report", || {
+            // Asked first: what it wrote before its end is there then.
+            let is_running = process.is_running();
             let text = fs::read_to_string(&path)?;
             let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
             if let Some(line) = whole.lines().filter(|line| line.starts_with(['{', '"'])).nth(at) {
                 return Ok(Some(line.to_owned()));
             }
-            if !process.is_running() && whole.lines().count() <= at {
-                bail!("the clients ended: {}", process.log_tail());
-            }
+            ensure!(is_running, "the clients ended: {}", process.log_tail());
             Ok(None)
         })?;
         self.lines_read += 1;
