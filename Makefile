@@ -1,9 +1,9 @@
 # The front door: one line per target, the logic is in hack/.
 .DEFAULT_GOAL := help
-.PHONY: help check test verify fix demo e2e e2e-kubeadm bench-idle binary image fuzz clean-net
+.PHONY: help check test verify fix demo e2e e2e-kubeadm bench-idle bench-balancer binary image fuzz clean-net
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 check: ## the inner loop: formatting, lints, layers, unit, property, simulation (no root, < 2 minutes warm)
 	@hack/job.sh check
@@ -28,6 +28,9 @@ e2e-kubeadm: ## hosts with kubelet and containerd, kubeadm, upgrades, the chart 
 
 bench-idle: ## memory, CPU and requests of an idle holder and an idle follower (root)
 	@hack/job.sh bench-idle
+
+bench-balancer: ## the balancer beside Debian's HAProxy and nginx, into docs/benchmarks.md (root, < 12 minutes); RUNS=n ROW='speed memory killed hung' QUICK=1 CONTROLS=1
+	@hack/job.sh bench-balancer
 
 binary: ## the static release binary in target/dist; TARGET=triple
 	@hack/binary.sh

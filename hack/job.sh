@@ -153,6 +153,24 @@ bench_idle() {
     bed bench-idle
 }
 
+# The clients must not be what is measured: optimised, without the minutes of the profile that ships.
+bench_balancer() {
+    need_root
+    stage packages hack/setup.sh packages balancers
+    stage binary hack/binary.sh
+    export PINTLE_BIN=$PWD/target/dist/pintle CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+    local run=(cargo run --quiet --release --locked -p pintle-e2e --bin bench-balancer --) row rows=()
+    stage 'build bench-balancer' cargo build --release --locked -p pintle-e2e --bin bench-balancer
+    for row in ${ROW:-}; do rows+=(--row "$row"); done
+    if [[ -n ${CONTROLS:-} ]]; then
+        STAGE_HEARTBEAT_SECONDS='' stage controls "${run[@]}" --controls
+        return
+    fi
+    # A part of the table does not take the place of the whole.
+    [[ -n ${QUICK:-}${ROW:-} ]] || rows+=(--write-docs docs/benchmarks.md)
+    STAGE_HEARTBEAT_SECONDS='' stage bench-balancer "${run[@]}" --rounds "${RUNS:-5}" ${QUICK:+--quick} "${rows[@]}"
+}
+
 image() {
     stage packages hack/setup.sh packages
     stage binary hack/binary.sh
@@ -171,7 +189,8 @@ case $job in
 check | verify | fix | demo | e2e | image | fuzz) "$job" ;;
 test) test_all ;;
 bench-idle) bench_idle ;;
+bench-balancer) bench_balancer ;;
 e2e-kubeadm) e2e_kubeadm ;;
-*) die "hack/job.sh check|test|verify|fix|demo|e2e|e2e-kubeadm|bench-idle|image|fuzz" ;;
+*) die "hack/job.sh check|test|verify|fix|demo|e2e|e2e-kubeadm|bench-idle|bench-balancer|image|fuzz" ;;
 esac
 finish

@@ -5,6 +5,7 @@
 #   hack/setup.sh packages         commands that scripts and tests call: ip, jq, cc, flock, …
 #   hack/setup.sh go               Debian's Go, for hack/tools.sh where there is none
 #   hack/setup.sh kubeadm          what a host of the kubeadm bed runs and calls: containerd, runc, nft, …
+#   hack/setup.sh balancers        what bench-balancer compares with: HAProxy, nginx
 #   hack/setup.sh cargo-deny       licences, duplicates and sources of dependencies
 #   hack/setup.sh cargo-fuzz       fuzzing
 #   hack/setup.sh path NAME        prints where the Rust tool NAME is (or would be); installs nothing
@@ -45,6 +46,22 @@ install_kubeadm() {
         ethtool:ethtool mount:mount nsenter:util-linux pgrep:procps curl:curl cc:gcc
     [[ -x /usr/lib/cni/ptp ]] || missing+=(containernetworking-plugins)
     ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
+}
+
+# Debian starts what it installs, and the bench starts its own, in namespaces: for as long as dpkg runs, a
+# policy of ours says no (invoke-rc.d(8), deb-systemd-invoke(1)). A policy of the host's stays as it is.
+install_balancers() {
+    local missing=() policy=/usr/sbin/policy-rc.d
+    lacking haproxy:haproxy nginx:nginx-light taskset:util-linux
+    [[ -f /usr/lib/nginx/modules/ngx_stream_module.so ]] || missing+=(libnginx-mod-stream)
+    ((${#missing[@]} == 0)) && return 0
+    if [[ $(id -u) == 0 && ! -e $policy ]]; then
+        # shellcheck disable=SC2064 # the path of this moment
+        trap "rm -f '$policy'" EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+    fi
+    apt_install "${missing[@]}"
 }
 
 # Adds to $missing the packages whose command is not there.
@@ -96,6 +113,7 @@ path)
         case $wanted in
         packages) install_packages ;;
         kubeadm) install_kubeadm ;;
+        balancers) install_balancers ;;
         go) command -v go >/dev/null || apt_install golang-go ;;
         *) install_tool "$wanted" ;;
         esac

@@ -1,8 +1,8 @@
 //! Whole-product tests: pintle on three hosts with a real control plane, faults, and a judge outside.
 //!
-//! Three programs: `e2e` runs the fault table, `demo` shows three failovers, `bench-idle` prints
-//! what an idle pintle costs. Nothing that ships depends on this crate, and it links nothing of
-//! what ships: the product is a binary that is started like any other.
+//! Programs: `e2e` runs the fault table, `demo` shows three failovers, `bench-idle` prints what an idle
+//! pintle costs, `bench-balancer` puts the balancer beside others. Nothing that ships depends on this
+//! crate, and it links nothing of what ships: the product is a binary that is started like any other.
 //!
 //! ```text
 //! runner --> bed (hosts, etcd, API servers, pintles)
@@ -17,6 +17,7 @@
 use std::path::PathBuf;
 
 pub mod address_watch;
+pub mod balance_bench;
 pub mod bed;
 pub mod demo;
 pub mod front;
