@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
+use crate::Shared;
 use crate::serve::serve;
 use crate::stream::reset;
 use crate::totals::CloseReason;
-use crate::{Shared, stream};
 
 /// The table of open files is full although the limit was checked: somebody else of the host filled it.
 /// Others end meanwhile.
@@ -47,8 +47,6 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
             reset(&client);
             continue;
         };
-        // A connection that is gone already says so when it is read.
-        let _gone = stream::configure(&client);
         let _detached = tokio::spawn(serve(client, from, room));
     }
 }

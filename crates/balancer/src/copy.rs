@@ -1,10 +1,12 @@
-//! Moves bytes one way: from socket to socket inside the kernel, by splice(2) through a pipe.
+//! Moves bytes one way: little by little through the process, much at once inside the kernel, by splice(2)
+//! through a pipe.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -12,7 +14,7 @@ use tokio::task::coop::consume_budget;
 
 use crate::pipes::{CAPACITY, Pipe, Pipes};
 
-/// What is copied at once where no pipe is to be had.
+/// What is moved through the process at once. Who has more than that to say is spliced.
 const SCRATCH: usize = 16 << 10;
 
 /// Counts the bytes of one way: of all sessions, and of this one.
@@ -29,6 +31,17 @@ pub(crate) enum Broken {
     Receiver,
 }
 
+/// What a turn found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Little, or nothing.
+    Little,
+    /// As much as fits, so there is more.
+    Much,
+    /// The sender has said all.
+    End,
+}
+
 /// Moves until `from` has said all; then `to` is told so.
 pub(crate) async fn pump(
     from: &TcpStream,
@@ -36,28 +49,22 @@ pub(crate) async fn pump(
     pipes: &Pipes,
     meter: Meter<'_>,
 ) -> Result<(), Broken> {
+    let mut turn = Turn::Little;
     loop {
         // One that always has more must not keep a thread from the others.
         consume_budget().await;
         from.readable().await.map_err(|_| Broken::Sender)?;
-        let turn = match pipes.take() {
+        let pipe = if turn == Turn::Much { pipes.take() } else { None };
+        turn = match pipe {
             Some(pipe) => Borrowed { pipes, pipe: Some(pipe) }.turn(from, to, meter).await?,
-            None => copy(from, to, meter).await?,
+            None => relay(from, to, meter).await?,
         };
         if turn == Turn::End {
             // Who has gone already need not be told.
-            let _ = rustix::net::shutdown(to, rustix::net::Shutdown::Write);
+            let _ = shutdown(to, Shutdown::Write);
             return Ok(());
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    /// There may be more, now or later.
-    More,
-    /// The sender has said all.
-    End,
 }
 
 /// A pipe on loan: it goes back when it is empty, and is closed with what is in it otherwise.
@@ -86,7 +93,7 @@ impl Borrowed<'_> {
         to: &TcpStream,
         meter: Meter<'_>,
     ) -> Result<Turn, Broken> {
-        let Some(pipe) = &self.pipe else { return Ok(Turn::More) };
+        let Some(pipe) = &self.pipe else { return Ok(Turn::Little) };
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
         let taken = ready(from.try_io(Interest::READABLE, || {
             Ok(splice(from, None, &pipe.write, None, CAPACITY, flags)?)
@@ -106,7 +113,11 @@ impl Borrowed<'_> {
         if let Some(pipe) = self.pipe.take() {
             self.pipes.put(pipe);
         }
-        Ok(if taken == Some(0) { Turn::End } else { Turn::More })
+        Ok(match taken {
+            Some(0) => Turn::End,
+            Some(SCRATCH..) => Turn::Much,
+            Some(_) | None => Turn::Little,
+        })
     }
 }
 
@@ -118,24 +129,47 @@ impl Drop for Borrowed<'_> {
     }
 }
 
-/// One turn without a pipe: looks at what is there, sends what the other side takes, and takes only that,
-/// so that nothing is kept for a receiver that does not read.
-async fn copy(from: &TcpStream, to: &TcpStream, meter: Meter<'_>) -> Result<Turn, Broken> {
+/// One turn without a pipe. Nothing is taken before the other side takes something, so that what is kept for a
+/// receiver that does not read is one scratch at most.
+async fn relay(from: &TcpStream, to: &TcpStream, meter: Meter<'_>) -> Result<Turn, Broken> {
     to.writable().await.map_err(|_| Broken::Receiver)?;
-    let mut scratch = [0; SCRATCH];
-    let peek = || Ok(recv(from, &mut scratch, RecvFlags::PEEK)?.1);
-    let seen = ready(from.try_io(Interest::READABLE, peek)).map_err(|_| Broken::Sender)?;
-    let Some(seen) = seen else { return Ok(Turn::More) };
-    if seen == 0 {
-        return Ok(Turn::End);
-    }
-    let say = || Ok(send(to, &scratch[..seen], SendFlags::NOSIGNAL)?);
-    let said = ready(to.try_io(Interest::WRITABLE, say)).map_err(|_| Broken::Receiver)?;
-    if let Some(said) = said {
-        recv(from, &mut scratch[..said], RecvFlags::empty()).map_err(|_| Broken::Sender)?;
+    let (heard, mut left) = exchange(from, to)?;
+    meter.add(heard.unwrap_or(0) - left.len());
+    while !left.is_empty() {
+        let say = || Ok(send(to, &left, SendFlags::NOSIGNAL)?);
+        let said = to.async_io(Interest::WRITABLE, say).await.map_err(|_| Broken::Receiver)?;
         meter.add(said);
+        left.drain(..said);
     }
-    Ok(Turn::More)
+    Ok(match heard {
+        Some(0) => Turn::End,
+        Some(SCRATCH) => Turn::Much,
+        Some(_) | None => Turn::Little,
+    })
+}
+
+/// Hears what is there and says it at once: how much was heard (`None`: nothing yet), and what the other side
+/// did not take.
+fn exchange(from: &TcpStream, to: &TcpStream) -> Result<(Option<usize>, Vec<u8>), Broken> {
+    let mut scratch = [MaybeUninit::<u8>::uninit(); SCRATCH];
+    let mut heard: &[u8] = &[];
+    let mut is_end = false;
+    let outcome = ready(from.try_io(Interest::READABLE, || {
+        let ((said, _), _) = recv(from, &mut scratch[..], RecvFlags::empty())?;
+        heard = said;
+        is_end = heard.is_empty();
+        // Less than there is room for: there is no more now, and to ask again would say only that. The
+        // readiness goes, unless news came meanwhile; an end stays.
+        let is_all = !is_end && heard.len() < SCRATCH;
+        if is_all { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(heard.len()) }
+    }));
+    outcome.map_err(|_| Broken::Sender)?;
+    if heard.is_empty() {
+        return Ok((is_end.then_some(0), Vec::new()));
+    }
+    let say = || Ok(send(to, heard, SendFlags::NOSIGNAL)?);
+    let said = ready(to.try_io(Interest::WRITABLE, say)).map_err(|_| Broken::Receiver)?;
+    Ok((Some(heard.len()), heard[said.unwrap_or(0)..].to_vec()))
 }
 
 /// `None` when it was not ready after all.

@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
 use crate::pipes::MAX_PIPES;
-use crate::stream::bound_unread;
+use crate::stream::{bound_unread, configure};
 
 /// Connections that wait to be accepted: a burst of 2000 fits, and `net.core.somaxconn` is 4096.
 const BACKLOG: i32 = 4096;
@@ -129,6 +129,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_ip_transparent_v4(true)?;
     }
     bound_unread(&socket)?;
+    configure(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())

@@ -44,17 +44,18 @@ pub(crate) fn bound_unread(socket: impl AsFd) -> io::Result<()> {
     Ok(forced.or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, MAX_UNREAD))?)
 }
 
-/// Sets what both sides of a session have.
-pub(crate) fn configure(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
+/// Sets what both sides of a session have. A listener hands it to what it accepts
+/// (net/ipv4/inet_connection_sock.c, `inet_csk_clone_lock`).
+pub(crate) fn configure(socket: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(KEEPALIVE_PROBES);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_notsent_lowat(MAX_UNSENT)?;
-    wait_for_reader(stream, false)
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
 
 /// Connects to a backend.

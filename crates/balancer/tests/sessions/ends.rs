@@ -57,7 +57,7 @@ async fn the_last_word_of_one_that_breaks_off_arrives() {
     let (mut reader, mut writer) = client.split();
     let answer = async {
         server.write_all(&word).await.unwrap();
-        bed.eventually("it was taken", |bed| bed.balancer.totals().bytes_out > 200 << 10).await;
+        bed.eventually("it was taken", |bed| bed.balancer.totals().bytes_out > 100 << 10).await;
         sleep(Duration::from_millis(200)).await;
         break_off(server);
         // The client was busy with its upload.
