@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -42,7 +42,7 @@ enum Turn {
     End,
 }
 
-/// Moves until `from` has said all; then `to` is told so.
+/// Moves until `from` has said all; `to` is not told so.
 pub(crate) async fn pump(
     from: &TcpStream,
     to: &TcpStream,
@@ -60,8 +60,6 @@ pub(crate) async fn pump(
             None => relay(from, to, meter).await?,
         };
         if turn == Turn::End {
-            // Who has gone already need not be told.
-            let _ = shutdown(to, Shutdown::Write);
             return Ok(());
         }
     }

@@ -8,12 +8,13 @@
 //! listener --accept--> room under max_connections? ----'  client <==splice==> API server
 //! ```
 //!
-//! Tasks, all on the caller's runtime, which should be nobody else's: what is copied must not delay a
-//! renewal of the Lease.
+//! Tasks on the caller's runtime:
 //! - one follows the backends; its end (the sender is gone) ends nothing else;
-//! - one looks each second at what only time decides, and at backends that have too many sessions;
+//! - one looks each second at what only time decides, and at backends that have too many sessions.
+//!
+//! And on threads of its own, so that what is copied never delays a renewal of the Lease:
 //! - one per listener, which never waits for anything but a connection;
-//! - one per session; it may be dropped at any await.
+//! - one per session, on the thread that accepted it; it may be dropped at any await.
 
 #![deny(unsafe_code)]
 
@@ -31,6 +32,7 @@ mod session;
 mod shed;
 mod stream;
 mod table;
+mod threads;
 mod totals;
 
 use std::net::SocketAddr;
@@ -41,6 +43,7 @@ use pintle_core::Backend;
 use pintle_core::config::Algorithm;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
 pub use self::listen::{Obstacle, StartError};
 pub use self::table::BackendStatus;
@@ -66,11 +69,12 @@ pub struct BalancerConfig {
     pub shed_floor: usize,
 }
 
-/// A balancer that runs. Dropping it ends nothing: its runtime does.
+/// A balancer that runs until it is stopped. Dropping it ends nothing.
 #[derive(Clone, Debug)]
 pub struct Balancer {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
+    end: CancellationToken,
 }
 
 /// What every session uses.
@@ -93,7 +97,7 @@ pub fn start(
     config: &BalancerConfig,
     mut backends: watch::Receiver<Vec<Backend>>,
 ) -> Result<Balancer, StartError> {
-    let listeners = listen::prepare(&config.listen, config.max_connections)?;
+    let groups = listen::prepare(&config.listen, config.max_connections, threads::count())?;
     let shared = Arc::new(Shared {
         table: Table::new(config.algorithm),
         pipes: Pipes::default(),
@@ -102,20 +106,24 @@ pub fn start(
     });
     // Who connects at once finds what is known.
     shared.table.follow(&backends.borrow_and_update());
-    let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    let first = groups.first().into_iter().flatten();
+    let addresses = first.filter_map(|listener| listener.local_addr().ok()).collect();
     let rate = match config.algorithm {
         Algorithm::LeastConnections | Algorithm::RoundRobin => config.shed_rate,
         // A client's backend is not to change where that is what it was chosen by.
         Algorithm::SourceHash => 0,
     };
     let shedding = Shedding { rate, floor: config.shed_floor };
-    let _detached = tokio::spawn(tend(Arc::clone(&shared), shedding));
+    let end = CancellationToken::new();
+    threads::start(&shared, groups, &end).map_err(|error| {
+        // Those that were started already.
+        end.cancel();
+        StartError { obstacles: vec![Obstacle::Thread(error)] }
+    })?;
     // They end with the runtime.
+    let _detached = tokio::spawn(tend(Arc::clone(&shared), shedding));
     let _detached = tokio::spawn(follow(Arc::clone(&shared), backends));
-    for listener in listeners {
-        let _detached = tokio::spawn(accept::accept(Arc::clone(&shared), listener));
-    }
-    Ok(Balancer { shared, addresses })
+    Ok(Balancer { shared, addresses, end })
 }
 
 async fn follow(shared: Arc<Shared>, mut backends: watch::Receiver<Vec<Backend>>) {
@@ -153,6 +161,11 @@ impl Balancer {
     /// and many of them would not notice before they have something to say.
     pub fn end_sessions(&self) {
         self.shared.table.end_all(CloseReason::VipLeft);
+    }
+
+    /// Ends its listeners, and every session as its process' end would.
+    pub fn stop(&self) {
+        self.end.cancel();
     }
 
     /// What was counted since start.

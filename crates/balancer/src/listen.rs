@@ -1,15 +1,14 @@
 //! Listeners, and whether the process can carry what was asked for.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::{fmt, io};
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
 
 use crate::pipes::MAX_PIPES;
-use crate::stream::{bound_unread, configure};
+use crate::stream::{bound_unread, configure, keep_alive};
 
 /// Connections that wait to be accepted: a burst of 2000 fits, and `net.core.somaxconn` is 4096.
 const BACKLOG: i32 = 4096;
@@ -59,26 +58,33 @@ pub enum Obstacle {
         /// What would do.
         possible: u64,
     },
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
     /// The limit could not be raised within what is allowed.
     #[error("cannot raise the limit of open files: {0}")]
     Limit(io::Error),
 }
 
-/// Listens everywhere, with the descriptors for so many connections.
+/// Listens everywhere, with the descriptors for so many connections: one listener an address for each of so many
+/// threads, among whom the kernel spreads connections (`SO_REUSEPORT`).
 pub(crate) fn prepare(
     addresses: &[SocketAddr],
     max_connections: usize,
-) -> Result<Vec<TcpListener>, StartError> {
+    threads: usize,
+) -> Result<Vec<Vec<TcpListener>>, StartError> {
     let mut obstacles: Vec<Obstacle> =
         take_descriptors(max_connections).err().into_iter().collect();
-    let mut listeners = Vec::new();
+    let mut groups: Vec<Vec<TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
     for address in addresses {
-        match listener(*address) {
-            Ok(listener) => listeners.push(listener),
+        match listeners(*address, threads) {
+            Ok(listeners) => {
+                groups.iter_mut().zip(listeners).for_each(|(group, one)| group.push(one));
+            }
             Err(obstacle) => obstacles.push(obstacle),
         }
     }
-    if obstacles.is_empty() { Ok(listeners) } else { Err(StartError { obstacles }) }
+    if obstacles.is_empty() { Ok(groups) } else { Err(StartError { obstacles }) }
 }
 
 /// Takes as many descriptors as so many connections need; refuses more than the process may ever have.
@@ -101,9 +107,9 @@ fn take_descriptors(max_connections: usize) -> Result<(), Obstacle> {
     Err(Obstacle::Descriptors { max_connections, needed, limit, possible })
 }
 
-/// A listener at an address that need not be this host's yet: the VIP comes and goes.
-fn listener(address: SocketAddr) -> Result<TcpListener, Obstacle> {
-    listen(address).map_err(|cause| {
+/// Listeners at an address that need not be this host's yet: the VIP comes and goes.
+fn listeners(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, Obstacle> {
+    listen(address, count).map_err(|cause| {
         if cause.raw_os_error() == Some(Errno::PERM.raw_os_error()) {
             Obstacle::Privilege { address }
         } else {
@@ -112,7 +118,19 @@ fn listener(address: SocketAddr) -> Result<TcpListener, Obstacle> {
     })
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    // Somebody else who shares the port is not to be joined: that nobody has it is found out without sharing.
+    let own = bound(address, false)?.local_addr()?;
+    let own = own.as_socket().unwrap_or(address);
+    let listener = |_| {
+        let socket = bound(own, true)?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    (0..count).map(listener).collect()
+}
+
+fn bound(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking().cloexec(),
@@ -128,11 +146,12 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_freebind_v4(true)?;
         socket.set_ip_transparent_v4(true)?;
     }
+    socket.set_reuse_port(is_shared)?;
     bound_unread(&socket)?;
     configure(&socket)?;
+    keep_alive(&socket)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
 // === impl StartError ===
@@ -163,20 +182,20 @@ mod tests {
         assert!(soft.is_none_or(|soft| soft > 2 * possible), "{soft:?}");
     }
 
-    #[tokio::test]
-    async fn everything_in_the_way_is_named() {
-        let first = listener(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let taken = first.local_addr().unwrap();
-        let said = prepare(&[taken], usize::MAX).unwrap_err().to_string();
+    #[test]
+    fn everything_in_the_way_is_named() {
+        let first = listeners(SocketAddr::from(([127, 0, 0, 1], 0)), 2).unwrap();
+        let taken = first[0].local_addr().unwrap();
+        let said = prepare(&[taken], usize::MAX, 1).unwrap_err().to_string();
         assert!(said.contains("balancer.maxConnections"), "{said}");
         assert!(said.contains(&format!("; and cannot listen on {taken}: ")), "{said}");
     }
 
-    #[tokio::test]
-    async fn a_port_that_is_taken_is_named() {
-        let first = listener(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let taken = first.local_addr().unwrap();
-        let error = listener(taken).unwrap_err();
+    #[test]
+    fn a_port_that_is_taken_is_named() {
+        let first = listeners(SocketAddr::from(([127, 0, 0, 1], 0)), 2).unwrap();
+        let taken = first[0].local_addr().unwrap();
+        let error = listeners(taken, 2).unwrap_err();
         assert!(error.to_string().starts_with(&format!("cannot listen on {taken}: ")), "{error}");
     }
 }

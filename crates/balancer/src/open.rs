@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -125,12 +126,19 @@ impl<'a> Opening<'a> {
         self.flight.reserve(room.min(2048));
         let length = self.flight.len();
         self.flight.resize(length + room.min(2048), 0);
-        let read = self.client.try_read(&mut self.flight[length..]);
-        self.flight.truncate(length + *read.as_ref().unwrap_or(&0));
-        match read {
-            Ok(read) => Ok(Some(read)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
+        let mut heard = None;
+        let place = &mut self.flight[length..];
+        let outcome = self.client.try_io(Interest::READABLE, || {
+            let count = recv(self.client, &mut *place, RecvFlags::empty())?.1;
+            heard = Some(count);
+            // As in `copy`: there is no more, so it is not asked again before there is news.
+            let is_all = 0 < count && count < place.len();
+            if is_all { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        self.flight.truncate(length + heard.unwrap_or(0));
+        match outcome {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(heard),
         }
     }
 
@@ -185,8 +193,11 @@ impl<'a> Opening<'a> {
             self.deadline
         };
         tokio::select! {
-            ready = server.readable() => {
-                ready.map_err(|_| self.ended())?;
+            ready = server.ready(Interest::READABLE) => {
+                let ready = ready.map_err(|_| self.ended())?;
+                if !ready.is_read_closed() {
+                    return Ok(News::Answer);
+                }
                 match server.try_io(Interest::READABLE, || peek(server)) {
                     Ok(0) => Err(self.ended()),
                     Ok(_) => Ok(News::Answer),
@@ -242,7 +253,5 @@ impl Failure {
 
 /// Whether a byte is there, without taking it: 0 at the end.
 fn peek(stream: &TcpStream) -> io::Result<usize> {
-    let mut byte = [0];
-    let peeked = rustix::net::recv(stream, &mut byte, rustix::net::RecvFlags::PEEK)?;
-    Ok(peeked.1)
+    Ok(recv(stream, &mut [0], RecvFlags::PEEK)?.1)
 }

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::queue::Queue;
 use crate::session::Session;
-use crate::stream::wait_for_reader;
+use crate::stream::{keep_alive, wait_for_reader};
 
 /// Twice within the time in which the kernel gives up a reader that pauses.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
@@ -28,8 +28,14 @@ pub(crate) async fn follow_readers(
     let mut readers = [client, server].map(|stream| Reader { stream, is_waited_for: false });
     let mut seen = session.moved();
     let mut is_owing = true;
+    let mut is_kept_alive = false;
     loop {
         sleep(LOOK_INTERVAL).await;
+        if !is_kept_alive {
+            // Most connections are over by now. The client's side has it from the listener.
+            let _gone = keep_alive(server);
+            is_kept_alive = true;
+        }
         let moved = session.moved();
         if is_owing || moved != seen {
             seen = moved;

@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use rustix::net::{Shutdown, shutdown};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -68,21 +69,25 @@ async fn both_ways(
     let mut inward = pin!(pump(client, server, &shared.pipes, inward));
     let mut outward = pin!(pump(server, client, &shared.pipes, outward));
     tokio::select! {
-        ended = &mut inward => the_other(ended, outward, session).await,
-        ended = &mut outward => the_other(ended, inward, session).await,
+        ended = &mut inward => the_other(ended, server, outward, session).await,
+        ended = &mut outward => the_other(ended, client, inward, session).await,
     }
 }
 
-/// One way has ended. In order: then the other goes on for as long as it carries anything. Because its
+/// One way has ended. In order: then its receiver is told so, and the other goes on for as long as it carries anything. Because its
 /// receiver broke off: then the other carries what that one had still said. Because its sender did: then
 /// there is nobody to carry anything to.
 async fn the_other(
     ended: Result<(), Broken>,
+    receiver: &TcpStream,
     mut other: Pin<&mut impl Future<Output = Result<(), Broken>>>,
     session: &Session,
 ) -> CloseReason {
-    if matches!(ended, Err(Broken::Sender)) {
-        return CloseReason::Broken;
+    match ended {
+        // Who has gone already need not be told.
+        Ok(()) => drop(shutdown(receiver, Shutdown::Write)),
+        Err(Broken::Receiver) => {}
+        Err(Broken::Sender) => return CloseReason::Broken,
     }
     loop {
         let before = session.moved();

@@ -44,17 +44,22 @@ pub(crate) fn bound_unread(socket: impl AsFd) -> io::Result<()> {
     Ok(forced.or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, MAX_UNREAD))?)
 }
 
-/// Sets what both sides of a session have. A listener hands it to what it accepts
+/// Sets what both sides of a session have from the beginning. A listener hands it to what it accepts
 /// (net/ipv4/inet_connection_sock.c, `inet_csk_clone_lock`).
 pub(crate) fn configure(socket: &impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(socket);
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(MAX_UNSENT)
+}
+
+/// Sets what finds a peer that is gone; for a listener, or for a session that lasts.
+pub(crate) fn keep_alive(socket: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(socket);
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(KEEPALIVE_PROBES);
     socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_notsent_lowat(MAX_UNSENT)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
 

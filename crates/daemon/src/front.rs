@@ -1,28 +1,22 @@
 //! The balancer: its threads, its listeners, and the rules that lead clients there.
 
 use std::net::SocketAddr;
-use std::num::NonZero;
-use std::thread::available_parallelism;
 
 use pintle_balancer::{Balancer, BalancerConfig};
 use pintle_core::Backend;
 use pintle_core::config::{Config, Listen};
 use pintle_net::Redirect;
 use pintle_telemetry::{BackendTotals, BalancerTotals, Metrics, Published};
-use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::error::RunError;
-
-/// More threads than this move bytes no faster: the kernel does the work in the network's own.
-const MAX_THREADS: usize = 4;
 
 /// A balancer that runs until it is dropped. First its rules go, and clients find the holder's own API
 /// server; then its sessions end.
 #[derive(Debug)]
 pub(crate) struct Front {
     redirect: Option<Redirect>,
-    runtime: Option<Runtime>,
+    balancer: Balancer,
 }
 
 /// Starts what the configuration asks for.
@@ -47,7 +41,9 @@ pub(crate) fn start(
         shed_rate: wanted.shed_rate,
         shed_floor: wanted.shed_floor,
     };
-    let (mut front, balancer) = balance(&balancer_config, backends)?;
+    let balancer = pintle_balancer::start(&balancer_config, backends)?;
+    // At once, so that a failing start ends it as an orderly end does.
+    let mut front = Front { redirect: None, balancer: balancer.clone() };
     // Only now: rules that lead nowhere would cost the API server's own port a moment.
     if is_shared {
         front.redirect = Some(Redirect::install(&config.vips, wanted.port, hidden)?);
@@ -69,7 +65,8 @@ pub(crate) fn start_alone(
     backends: watch::Receiver<Vec<Backend>>,
     metrics: &Metrics,
 ) -> Result<Front, RunError> {
-    let (front, balancer) = balance(config, backends)?;
+    let balancer = pintle_balancer::start(config, backends)?;
+    let front = Front { redirect: None, balancer: balancer.clone() };
     tracing::info!(
         listen = ?balancer.addresses(),
         max_connections = config.max_connections,
@@ -77,19 +74,6 @@ pub(crate) fn start_alone(
     );
     metrics.follow_balancer(move || totals(&balancer));
     Ok(front)
-}
-
-fn balance(
-    config: &BalancerConfig,
-    backends: watch::Receiver<Vec<Backend>>,
-) -> Result<(Front, Balancer), RunError> {
-    // At once, so that a failing start ends the runtime as an orderly end does.
-    let runtime = runtime().map_err(RunError::internal)?;
-    let handle = runtime.handle().clone();
-    let front = Front { redirect: None, runtime: Some(runtime) };
-    let _context = handle.enter();
-    let balancer = pintle_balancer::start(config, backends)?;
-    Ok((front, balancer))
 }
 
 /// A VIP that leaves takes its clients along, who learn it from a reset.
@@ -102,16 +86,6 @@ async fn follow_vips(balancer: Balancer, mut published: watch::Receiver<Publishe
         }
         was_here = is_here;
     }
-}
-
-/// Proxied bytes never run on the control thread.
-fn runtime() -> std::io::Result<Runtime> {
-    let cores = available_parallelism().map_or(1, NonZero::get);
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.min(MAX_THREADS))
-        .thread_name("balancer")
-        .enable_all()
-        .build()
 }
 
 fn totals(balancer: &Balancer) -> BalancerTotals {
@@ -150,8 +124,6 @@ fn totals(balancer: &Balancer) -> BalancerTotals {
 impl Drop for Front {
     fn drop(&mut self) {
         drop(self.redirect.take());
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.balancer.stop();
     }
 }

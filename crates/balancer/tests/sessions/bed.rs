@@ -104,6 +104,12 @@ pub(crate) fn bed_that_sheds(backends: &[Backend], max_connections: usize, rate:
     Bed { balancer, backends: sender }
 }
 
+impl Drop for Bed {
+    fn drop(&mut self) {
+        self.balancer.stop();
+    }
+}
+
 impl Bed {
     pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.balancer.addresses()[0]).await.unwrap()

@@ -42,7 +42,7 @@ async fn who_breaks_off_breaks_off_the_other() {
     break_off(client);
     assert_eq!(end(&mut server).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
     bed.eventually("it is counted", |bed| bed.balancer.totals().closed_broken == 1).await;
-    let Pair { mut client, server, .. } = pair().await;
+    let Pair { mut client, server, bed: _bed } = pair().await;
     break_off(server);
     assert_eq!(end(&mut client).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
