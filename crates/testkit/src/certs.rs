@@ -69,9 +69,6 @@ pub fn api_server_names(addresses: &[IpAddr]) -> Vec<String> {
         "kubernetes.default",
         "kubernetes.default.svc",
         "kubernetes.default.svc.cluster.local",
-        "localhost",
-        "127.0.0.1",
-        "::1",
         KUBERNETES_SERVICE,
     ];
     let mut names: Vec<String> = fixed.map(String::from).into();

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use pintle_testkit::netns::{Namespace, VIP_V6, host_v4};
+use pintle_testkit::netns::{POD_V4, VIP_V6, host_v4};
 
 use super::bed::{Bed, PORT, SOON, Setup, VIP, wait};
 use super::scene::{ASKED, HOSTS, ON, Scene};
@@ -35,8 +35,8 @@ fn every_client_reaches_every_api_server_on_its_own_port() {
 #[test]
 fn a_pod_on_the_holder_reaches_every_api_server() {
     let scene = Scene::start(&[VIP], ON);
-    connect_pod(&scene, scene.holder);
-    assert_eq!(scene.spread(scene.bed.topology.client_ns(), VIP, PORT), [3, 3, 3]);
+    let pod = scene.bed.topology.pod(scene.holder).unwrap();
+    assert_eq!(scene.spread(&pod, VIP, PORT), [3, 3, 3]);
 }
 
 /// Its packets are forwarded: the rules of a host without the VIP must leave them alone.
@@ -44,12 +44,12 @@ fn a_pod_on_the_holder_reaches_every_api_server() {
 fn a_pod_on_another_host_reaches_every_api_server() {
     let scene = Scene::start(&[VIP], ON);
     let other = (scene.holder + 1) % HOSTS;
-    connect_pod(&scene, other);
+    let pod = scene.bed.topology.pod(other).unwrap();
     let write = || std::fs::write("/proc/sys/net/ipv4/ip_forward", "1");
     scene.host(other).run_in(write).unwrap().unwrap();
-    let back = format!("route add 10.244.0.5/32 via {}", host_v4(other));
+    let back = format!("route add {POD_V4}/32 via {}", host_v4(other));
     scene.host(scene.holder).ip(&back.split(' ').collect::<Vec<_>>()).unwrap();
-    assert_eq!(scene.spread(scene.bed.topology.client_ns(), VIP, PORT), [3, 3, 3]);
+    assert_eq!(scene.spread(&pod, VIP, PORT), [3, 3, 3]);
 }
 
 #[test]
@@ -60,22 +60,6 @@ fn a_start_that_cannot_be_says_why() {
     let status = pintle.process.wait(SOON).unwrap().unwrap();
     assert_eq!(status.code(), Some(69), "{}", pintle.log());
     assert!(pintle.log().contains("balancer.maxConnections 1000000 needs"), "{}", pintle.log());
-}
-
-fn connect_pod(scene: &Scene, host: usize) {
-    let (host, pod) = (scene.host(host), scene.bed.topology.client_ns());
-    let run = |namespace: &Namespace, command: &str| {
-        namespace.ip(&command.split(' ').collect::<Vec<_>>()).unwrap();
-    };
-    run(host, &format!("link add cali0 type veth peer name pod0 netns {}", pod.name()));
-    run(host, "link set cali0 up");
-    run(host, "route add 10.244.0.5/32 dev cali0");
-    run(pod, "addr add 10.244.0.5/32 dev pod0");
-    run(pod, "link set pod0 up");
-    let mac = host.mac("cali0").unwrap();
-    run(pod, "route add 169.254.1.1 dev pod0");
-    run(pod, &format!("neigh add 169.254.1.1 lladdr {mac} dev pod0"));
-    run(pod, &format!("route add {VIP}/32 via 169.254.1.1 dev pod0 src 10.244.0.5"));
 }
 
 #[test]
