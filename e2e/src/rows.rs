@@ -94,6 +94,12 @@ pub fn position(id: &str) -> usize {
 // === impl Row ===
 
 impl Row {
+    /// Whether it is one of those that only a balancer can pass.
+    #[must_use]
+    pub fn is_rolling(&self) -> bool {
+        ROLLING.iter().any(|row| row.id == self.id)
+    }
+
     /// The same row with the balancer on: there an API server's end is nobody's trouble. Everything else
     /// has its limit as before.
     #[must_use]

@@ -22,6 +22,9 @@ use crate::say::millis;
 /// The product's default: a fault may fall into any part of it.
 const RETRY_PERIOD: Duration = Duration::from_millis(500);
 
+/// A new request so often while API servers go one after the other.
+const ROLLING_INTERVAL: Duration = Duration::from_millis(10);
+
 /// The prober's series must have begun well before the fault.
 const LEAD: Duration = Duration::from_secs(1);
 
@@ -99,7 +102,7 @@ pub fn play(bed: &mut Bed, row: &Row, run: Run) -> Result<Played> {
         holder = bed.wait_steady()?;
     }
     let on_holder = bed.cluster().etcd_leader()? == holder;
-    let mut scene = Scene::open(bed, holder, run)?;
+    let mut scene = Scene::open(bed, holder, row, run)?;
     (row.steps)(&mut scene).with_context(|| format!("run {}", row.id))?;
     scene.close(row, on_holder)
 }
@@ -107,9 +110,13 @@ pub fn play(bed: &mut Bed, row: &Row, run: Run) -> Result<Played> {
 // === impl Scene ===
 
 impl<'a> Scene<'a> {
-    fn open(bed: &'a mut Bed, holder: usize, run: Run) -> Result<Self> {
+    fn open(bed: &'a mut Bed, holder: usize, row: &Row, run: Run) -> Result<Self> {
         let mut random = Random::new(run.seed);
-        let prober = Prober::start(bed.topology().client_ns(), bed.probe_target())?;
+        let mut target = bed.probe_target();
+        if row.is_rolling() {
+            target.request_interval = ROLLING_INTERVAL;
+        }
+        let prober = Prober::start(bed.topology().client_ns(), target)?;
         let watch = AddressWatch::start(bed.host(holder), VIP)?;
         let log_lengths = (0..HOSTS).map(|host| bed.pintle(host).log_length()).collect();
         sleep(LEAD + random.time_below(LEAD));

@@ -126,6 +126,14 @@ pub fn start(
     Ok(Balancer { shared, addresses, end })
 }
 
+/// Whether a balancer could start; starts none.
+///
+/// # Errors
+/// As [`start`].
+pub fn check(config: &BalancerConfig) -> Result<(), StartError> {
+    listen::rehearse(&config.listen, config.max_connections)
+}
+
 async fn follow(shared: Arc<Shared>, mut backends: watch::Receiver<Vec<Backend>>) {
     while backends.changed().await.is_ok() {
         let latest = backends.borrow_and_update().clone();

@@ -87,6 +87,15 @@ pub(crate) fn prepare(
     if obstacles.is_empty() { Ok(groups) } else { Err(StartError { obstacles }) }
 }
 
+/// Whether all of that could be had; nothing listens, and nothing is kept.
+pub(crate) fn rehearse(addresses: &[SocketAddr], max_connections: usize) -> Result<(), StartError> {
+    let mut obstacles: Vec<Obstacle> =
+        take_descriptors(max_connections).err().into_iter().collect();
+    let bind = |address: &SocketAddr| bound(*address, false).err().map(|cause| of(*address, cause));
+    obstacles.extend(addresses.iter().filter_map(bind));
+    if obstacles.is_empty() { Ok(()) } else { Err(StartError { obstacles }) }
+}
+
 /// Takes as many descriptors as so many connections need; refuses more than the process may ever have.
 fn take_descriptors(max_connections: usize) -> Result<(), Obstacle> {
     // None is no limit.
@@ -109,13 +118,15 @@ fn take_descriptors(max_connections: usize) -> Result<(), Obstacle> {
 
 /// Listeners at an address that need not be this host's yet: the VIP comes and goes.
 fn listeners(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, Obstacle> {
-    listen(address, count).map_err(|cause| {
-        if cause.raw_os_error() == Some(Errno::PERM.raw_os_error()) {
-            Obstacle::Privilege { address }
-        } else {
-            Obstacle::Listen { address, cause }
-        }
-    })
+    listen(address, count).map_err(|cause| of(address, cause))
+}
+
+fn of(address: SocketAddr, cause: io::Error) -> Obstacle {
+    if cause.raw_os_error() == Some(Errno::PERM.raw_os_error()) {
+        Obstacle::Privilege { address }
+    } else {
+        Obstacle::Listen { address, cause }
+    }
 }
 
 fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {

@@ -9,6 +9,7 @@ mod whole {
     mod api_loss;
     mod balancer;
     mod balancer_answers;
+    mod balancer_check;
     mod balancer_follows;
     mod balancer_load;
     mod balancer_moves;

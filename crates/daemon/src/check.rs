@@ -15,11 +15,13 @@ use crate::board::list;
 use crate::clock::now;
 use crate::run::runtime;
 
+mod balancer;
 mod finding;
 mod listeners;
 mod proxy;
 mod trust;
 
+use balancer::balancer;
 use finding::{fail, ok, warn};
 use listeners::listeners;
 use trust::{certificate, kubeconfigs};
@@ -63,7 +65,9 @@ async fn look(config: &Config) -> Vec<Finding> {
     }
     findings.extend(kubeconfigs);
     findings.extend(certificate(config, &trust).await);
+    let is_running = Singleton::acquire(&config.vips).is_err();
     findings.push(singleton(&config.vips));
+    findings.extend(balancer(config, is_running));
     findings.extend(listeners(&config.telemetry));
     findings.extend(node_ip(Path::new(KUBELET_FLAGS)));
     findings

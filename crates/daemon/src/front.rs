@@ -19,6 +19,36 @@ pub(crate) struct Front {
     balancer: Balancer,
 }
 
+/// Where a balancer is to be.
+pub(crate) struct Place {
+    /// The port that clients use.
+    pub(crate) port: u16,
+    /// Where nftables lead that to, because the API server has it.
+    pub(crate) redirect_to: Option<u16>,
+    pub(crate) config: BalancerConfig,
+}
+
+/// What the configuration asks for, if it does.
+pub(crate) fn place(config: &Config) -> Option<Place> {
+    let wanted = config.balancer.as_ref()?;
+    let hidden = match wanted.listen {
+        Listen::Port(port) => port,
+        // Refused with the configuration: it listens on the VIP.
+        Listen::Address(address) => address.port(),
+    };
+    let is_shared = wanted.port == config.apiserver.address.port();
+    let own = if is_shared { hidden } else { wanted.port };
+    let balancer_config = BalancerConfig {
+        listen: config.vips.iter().map(|vip| SocketAddr::new(vip.0, own)).collect(),
+        algorithm: wanted.algorithm,
+        max_connections: wanted.max_connections,
+        shed_rate: wanted.shed_rate,
+        shed_floor: wanted.shed_floor,
+    };
+    let redirect_to = is_shared.then_some(hidden);
+    Some(Place { port: wanted.port, redirect_to, config: balancer_config })
+}
+
 /// Starts what the configuration asks for.
 pub(crate) fn start(
     config: &Config,
@@ -26,32 +56,18 @@ pub(crate) fn start(
     published: watch::Receiver<Published>,
     metrics: &Metrics,
 ) -> Result<Option<Front>, RunError> {
-    let Some(wanted) = &config.balancer else { return Ok(None) };
-    let hidden = match wanted.listen {
-        Listen::Port(port) => port,
-        // Refused with the configuration: it listens on the VIP.
-        Listen::Address(address) => address.port(),
-    };
-    let is_shared = wanted.port == config.apiserver.address.port();
-    let port = if is_shared { hidden } else { wanted.port };
-    let balancer_config = BalancerConfig {
-        listen: config.vips.iter().map(|vip| SocketAddr::new(vip.0, port)).collect(),
-        algorithm: wanted.algorithm,
-        max_connections: wanted.max_connections,
-        shed_rate: wanted.shed_rate,
-        shed_floor: wanted.shed_floor,
-    };
-    let balancer = pintle_balancer::start(&balancer_config, backends)?;
+    let Some(place) = place(config) else { return Ok(None) };
+    let balancer = pintle_balancer::start(&place.config, backends)?;
     // At once, so that a failing start ends it as an orderly end does.
     let mut front = Front { redirect: None, balancer: balancer.clone() };
     // Only now: rules that lead nowhere would cost the API server's own port a moment.
-    if is_shared {
-        front.redirect = Some(Redirect::install(&config.vips, wanted.port, hidden)?);
+    if let Some(to) = place.redirect_to {
+        front.redirect = Some(Redirect::install(&config.vips, place.port, to)?);
     }
     tracing::info!(
-        port = wanted.port,
+        port = place.port,
         listen = ?balancer.addresses(),
-        max_connections = wanted.max_connections,
+        max_connections = place.config.max_connections,
         "Balancing"
     );
     let _detached = tokio::spawn(follow_vips(balancer.clone(), published));

@@ -12,27 +12,19 @@
 //! (net/netfilter/nft_tproxy.c: `NFT_BREAK`).
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::time::Duration;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
-use netlink_packet_netfilter::nftables::{NfTablesMessage, TableFlags};
-use netlink_packet_netfilter::none::ControlMessage;
-use netlink_packet_netfilter::{NetfilterHeader, NetfilterMessage, NetfilterProtoFamily};
+use netlink_packet_netfilter::nftables::TableFlags;
 use pintle_core::Vip;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+
+use crate::nft::Nft;
 
 mod rules;
 
-/// The subsystem of a batch (NFNL_SUBSYS_NFTABLES, linux/netfilter/nfnetlink.h).
-const NFTABLES: u16 = 10;
+/// The table's name: it is there while a balancer is.
+const TABLE: &str = "pintle";
 
-/// The kernel answers while the batch is sent; this is for one that never does.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// An answer echoes the message that it is about; ours are below 1 KiB.
-const BUFFER_LENGTH: usize = 16 << 10;
+/// One that never comes into being.
+const REHEARSAL: &str = "pintle-check";
 
 /// Why connections cannot be led to the balancer.
 #[derive(Debug, thiserror::Error)]
@@ -59,10 +51,21 @@ pub enum RedirectError {
 /// The rules, for as long as it lives.
 #[derive(Debug)]
 pub struct Redirect {
-    socket: OwnedFd,
-    sequence: u32,
+    nft: Nft,
     /// Before Linux 5.12: the rules have to be taken away by hand.
     is_ownerless: bool,
+}
+
+// === impl RedirectError ===
+
+impl RedirectError {
+    fn of(vips: &[Vip], port: u16, cause: io::Error) -> Self {
+        if cause.kind() == io::ErrorKind::PermissionDenied {
+            return Self::Privilege;
+        }
+        let vips: Vec<String> = vips.iter().map(ToString::to_string).collect();
+        Self::Refused { what: format!("port {port} of {}", vips.join(", ")), cause }
+    }
 }
 
 // === impl Redirect ===
@@ -75,102 +78,44 @@ impl Redirect {
     /// When the kernel takes no such rules.
     pub fn install(vips: &[Vip], port: u16, to: u16) -> Result<Self, RedirectError> {
         let attempt = || {
-            let mut redirect = Self::open()?;
-            let flags = TableFlags::Owner;
-            match redirect.commit(rules::install(vips, port, to, flags)) {
+            let mut nft = Nft::open()?;
+            let owned = rules::install(TABLE, vips, port, to, TableFlags::Owner);
+            match nft.commit(owned) {
                 Err(error) if is_unsupported(&error) => {
                     tracing::info!("nftables has no tables with an owner here (Linux 5.12 has)");
-                    redirect.is_ownerless = true;
-                    redirect.commit(rules::install(vips, port, to, TableFlags::empty()))?;
+                    nft.commit(rules::install(TABLE, vips, port, to, TableFlags::empty()))?;
+                    Ok(Self { nft, is_ownerless: true })
                 }
-                answer => answer?,
+                answer => answer.map(|()| Self { nft, is_ownerless: false }),
             }
-            Ok(redirect)
         };
-        attempt().map_err(|cause: io::Error| {
-            if cause.kind() == io::ErrorKind::PermissionDenied {
-                return RedirectError::Privilege;
+        attempt().map_err(|cause| RedirectError::of(vips, port, cause))
+    }
+
+    /// Whether the kernel would take such rules: the same batch under another name, with an end that has to be
+    /// refused, so that nothing of it comes into being.
+    ///
+    /// # Errors
+    /// When it would not.
+    pub fn rehearse(vips: &[Vip], port: u16, to: u16) -> Result<(), RedirectError> {
+        let attempt = || {
+            let mut rules = rules::install(REHEARSAL, vips, port, to, TableFlags::empty());
+            // Twice: the second time it is not there.
+            rules.extend([REHEARSAL; 2].into_iter().flat_map(rules::remove));
+            match Nft::open()?.commit(rules) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+                Ok(()) => Err(io::Error::other("the rehearsal was taken for the play")),
             }
-            let vips: Vec<String> = vips.iter().map(ToString::to_string).collect();
-            RedirectError::Refused { what: format!("port {port} of {}", vips.join(", ")), cause }
-        })
-    }
-
-    fn open() -> io::Result<Self> {
-        let socket = socket_with(
-            rustix::net::AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            Some(rustix::net::netlink::NETFILTER),
-        )?;
-        set_socket_timeout(&socket, Timeout::Recv, Some(ANSWER_TIMEOUT))?;
-        Ok(Self { socket, sequence: 0, is_ownerless: false })
-    }
-
-    /// All of them, or none: one batch.
-    fn commit(&mut self, messages: Vec<NfTablesMessage>) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        let edge = |edge| {
-            let header = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, NFTABLES);
-            NetfilterMessage::new(header, edge)
         };
-        let mut due = messages.len();
-        let begin = self.sequence.wrapping_add(1);
-        self.write(&mut bytes, edge(ControlMessage::BatchBegin), 0);
-        for message in messages {
-            let header = NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0);
-            self.write(
-                &mut bytes,
-                NetfilterMessage::new(header, message),
-                NLM_F_ACK | NLM_F_CREATE,
-            );
-        }
-        self.write(&mut bytes, edge(ControlMessage::BatchEnd), 0);
-        send(&self.socket, &bytes, SendFlags::empty())?;
-        while due > 0 {
-            due = due.saturating_sub(self.answers(begin)?);
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, bytes: &mut Vec<u8>, message: NetfilterMessage, flags: u16) {
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut message = NetlinkMessage::from(message);
-        message.header.flags = NLM_F_REQUEST | flags;
-        message.header.sequence_number = self.sequence;
-        message.finalize();
-        let start = bytes.len();
-        bytes.resize(start + message.buffer_len(), 0);
-        message.serialize(&mut bytes[start..]);
-    }
-
-    /// How many answers came to the batch that has begun so; the first refusal is the batch's, also of its
-    /// beginning, where the right is missing. An earlier one that was refused may have left answers behind.
-    fn answers(&self, begin: u32) -> io::Result<usize> {
-        let mut buffer = vec![0; BUFFER_LENGTH];
-        let (_, length) = recv(&self.socket, &mut buffer[..], RecvFlags::empty())?;
-        let mut rest = buffer.get(..length).unwrap_or_default();
-        let mut heard = 0;
-        while let Ok(answer) = NetlinkMessage::<NetfilterMessage>::deserialize(rest) {
-            if answer.header.sequence_number >= begin {
-                heard += 1;
-                if let NetlinkPayload::Error(error) = &answer.payload
-                    && error.code.is_some()
-                {
-                    return Err(error.to_io());
-                }
-            }
-            let taken = usize::try_from(answer.header.length).unwrap_or(rest.len());
-            rest = rest.get(taken.next_multiple_of(4).max(16)..).unwrap_or_default();
-        }
-        Ok(heard)
+        attempt().map_err(|cause| RedirectError::of(vips, port, cause))
     }
 }
 
 impl Drop for Redirect {
     fn drop(&mut self) {
         if self.is_ownerless
-            && let Err(error) = self.commit(rules::remove())
+            && let Err(error) = self.nft.commit(rules::remove(TABLE))
         {
             tracing::warn!(%error, "The table inet pintle is left in nftables");
         }

@@ -10,6 +10,8 @@
 
 #[path = "namespaces/bed.rs"]
 mod bed;
+#[path = "namespaces/firewall.rs"]
+mod firewall;
 #[path = "namespaces/guard.rs"]
 mod guard;
 #[path = "namespaces/lifetime.rs"]

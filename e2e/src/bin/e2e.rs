@@ -186,8 +186,7 @@ fn selected(ids: &[String], balanced: bool) -> Result<Vec<&'static Row>> {
     }
     let find = |id: &String| {
         let row = rows::row(id).with_context(|| format!("no row {id}: see --list"))?;
-        let is_rolling = ROLLING.iter().any(|rolling| rolling.id == row.id);
-        ensure!(balanced || !is_rolling, "{id} needs the balancer: add --balanced");
+        ensure!(balanced || !row.is_rolling(), "{id} needs the balancer: add --balanced");
         Ok(row)
     };
     ids.iter().map(find).collect()

@@ -104,9 +104,11 @@ fn rolling(scene: &mut Scene<'_>, manner: Manner) -> Result<()> {
     let askers = Askers::start(scene.bed, scene.holder)?;
     scene.fault();
     let mut worst = (Duration::ZERO, Duration::ZERO);
+    let mut faults = Vec::new();
     for host in 0..HOSTS {
         let held = connections(scene, host)?.saturating_sub(idle[host]);
         let at = inject(scene, host, manner)?;
+        faults.push(at);
         worst.0 = worst.0.max(ended(scene, &watches, host, held, at, manner)?);
         heal(scene, host, manner)?;
         let healed = Instant::now();
@@ -115,7 +117,7 @@ fn rolling(scene: &mut Scene<'_>, manner: Manner) -> Result<()> {
         }
         worst.1 = worst.1.max(healed.elapsed());
     }
-    askers.stop(scene, manner.longest())?;
+    askers.stop(scene, manner.longest(), &faults)?;
     scene.healed();
     scene.figure("watches_ended", worst.0);
     scene.figure("rebalanced", worst.1);

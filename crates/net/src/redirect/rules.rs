@@ -10,7 +10,6 @@ use netlink_packet_netfilter::nftables::{
 };
 use pintle_core::Vip;
 
-const TABLE: &str = "pintle";
 const FROM_OUTSIDE: &str = "from-outside";
 const FROM_HERE: &str = "from-here";
 
@@ -37,50 +36,62 @@ const DESTINATION_PORT: (u32, u32) = (2, 2);
 type Expression = ListAttribute<ExpressionAttribute>;
 
 /// The whole table anew.
-pub(super) fn install(vips: &[Vip], port: u16, to: u16, flags: TableFlags) -> Vec<NfTablesMessage> {
+pub(super) fn install(
+    name: &str,
+    vips: &[Vip],
+    port: u16,
+    to: u16,
+    flags: TableFlags,
+) -> Vec<NfTablesMessage> {
     let mut messages = Vec::new();
     if !flags.contains(TableFlags::Owner) {
         // What a killed predecessor left; a table has to be there to be deleted.
-        messages.push(NfTablesMessage::NewTable(table(flags)));
-        messages.extend(remove());
+        messages.push(NfTablesMessage::NewTable(table(name, flags)));
+        messages.extend(remove(name));
     }
-    messages.push(NfTablesMessage::NewTable(table(flags)));
-    messages.push(chain(FROM_OUTSIDE, "filter", InetHookNumber::PreRouting, MANGLE));
-    messages.push(chain(FROM_HERE, "nat", InetHookNumber::LocalOut, DESTINATION_NAT));
+    messages.push(NfTablesMessage::NewTable(table(name, flags)));
+    messages.push(chain(name, FROM_OUTSIDE, "filter", InetHookNumber::PreRouting, MANGLE));
+    messages.push(chain(name, FROM_HERE, "nat", InetHookNumber::LocalOut, DESTINATION_NAT));
     for vip in vips {
         let mut outside = is_to(vip.0, port);
         outside.extend(is_local());
         outside.extend(target(vip.0, to));
         outside.push(tproxy(vip.0));
-        messages.push(rule(FROM_OUTSIDE, outside));
+        messages.push(rule(name, FROM_OUTSIDE, outside));
         let mut here = vec![load(MetaKey::Oif), equals(LOOPBACK_INDEX.to_ne_bytes().to_vec())];
         here.extend(is_to(vip.0, port));
         here.extend(target(vip.0, to));
         here.push(dnat(vip.0));
-        messages.push(rule(FROM_HERE, here));
+        messages.push(rule(name, FROM_HERE, here));
     }
     messages
 }
 
 /// The table's end.
-pub(super) fn remove() -> Vec<NfTablesMessage> {
-    let attributes = vec![TableAttribute::Name(TABLE.to_owned())];
+pub(super) fn remove(name: &str) -> Vec<NfTablesMessage> {
+    let attributes = vec![TableAttribute::Name(name.to_owned())];
     vec![NfTablesMessage::DeleteTable(TableMessage { attributes })]
 }
 
-fn table(flags: TableFlags) -> TableMessage {
-    let name = TableAttribute::Name(TABLE.to_owned());
+fn table(name: &str, flags: TableFlags) -> TableMessage {
+    let name = TableAttribute::Name(name.to_owned());
     TableMessage { attributes: vec![name, TableAttribute::Flags(flags)] }
 }
 
-fn chain(name: &str, kind: &str, hook: InetHookNumber, priority: i32) -> NfTablesMessage {
+fn chain(
+    table: &str,
+    name: &str,
+    kind: &str,
+    hook: InetHookNumber,
+    priority: i32,
+) -> NfTablesMessage {
     let hook = vec![
         Hook::Number(HookNumber::Inet(hook)),
         Hook::Priority(u32::from_ne_bytes(priority.to_ne_bytes())),
     ];
     NfTablesMessage::NewChain(ChainMessage {
         attributes: vec![
-            ChainAttribute::Table(TABLE.to_owned()),
+            ChainAttribute::Table(table.to_owned()),
             ChainAttribute::Name(name.to_owned()),
             ChainAttribute::Hook(hook),
             ChainAttribute::Type(kind.to_owned()),
@@ -89,10 +100,10 @@ fn chain(name: &str, kind: &str, hook: InetHookNumber, priority: i32) -> NfTable
     })
 }
 
-fn rule(chain: &str, expressions: Vec<Expression>) -> NfTablesMessage {
+fn rule(table: &str, chain: &str, expressions: Vec<Expression>) -> NfTablesMessage {
     NfTablesMessage::NewRule(RuleMessage {
         attributes: vec![
-            RuleAttribute::Table(TABLE.to_owned()),
+            RuleAttribute::Table(table.to_owned()),
             RuleAttribute::Chain(chain.to_owned()),
             RuleAttribute::Expressions(expressions),
         ],
