@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+/// The field of a line of proc_stat(5), after the name.
+const STEAL: usize = 7;
+
 /// Memory of some processes, in KiB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Memory {
@@ -22,6 +25,8 @@ pub(super) struct Spent {
     pub(super) system: f64,
     /// Of every core, whoever used it: also what the kernel does for a balancer in nobody's name.
     pub(super) machine: f64,
+    /// What the machine wanted and a hypervisor gave to others.
+    pub(super) stolen: f64,
 }
 
 /// How much of the machine is in use now, from 0 to 1.
@@ -68,6 +73,7 @@ impl Spent {
         }
         let all = fs::read_to_string("/proc/stat")?;
         spent.machine = busy(&all, "cpu").context("read /proc/stat")? as f64 * tick;
+        spent.stolen = field(&all, "cpu", STEAL).context("read /proc/stat")? as f64 * tick;
         Ok(spent)
     }
 
@@ -76,7 +82,13 @@ impl Spent {
             user: self.user - before.user,
             system: self.system - before.system,
             machine: self.machine - before.machine,
+            stolen: self.stolen - before.stolen,
         }
+    }
+
+    /// How much of what the machine wanted it did not get, from 0 to 1.
+    pub(super) fn stolen_share(&self) -> f64 {
+        self.stolen / (self.stolen + self.machine).max(f64::MIN_POSITIVE)
     }
 
     /// Of the balancer's own processes.
@@ -95,13 +107,14 @@ fn times(stat: &str) -> Option<(u64, u64)> {
 
 /// All but `idle` and `iowait` of a line of proc_stat(5).
 fn busy(stat: &str, name: &str) -> Option<u64> {
-    let fields = stat.lines().find_map(|line| {
-        let mut fields = line.split_whitespace();
-        (fields.next()? == name).then(|| fields.collect::<Vec<_>>())
-    })?;
-    let at = |index: usize| fields.get(index)?.parse::<u64>().ok();
     // user nice system - - irq softirq
-    Some(at(0)? + at(1)? + at(2)? + at(5)? + at(6)?)
+    [0, 1, 2, 5, 6].into_iter().map(|index| field(stat, name, index)).sum()
+}
+
+/// A field of it, counted from 0 after the name.
+fn field(stat: &str, name: &str, index: usize) -> Option<u64> {
+    let line = stat.lines().find(|line| line.split_whitespace().next() == Some(name))?;
+    line.split_whitespace().nth(index + 1)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -115,6 +128,7 @@ mod tests {
         let all = "cpu  10 1 20 900 5 3 2 7 0 0\ncpu0 1 0 2 90 0 0 1 0 0 0\ncpu01 9 9 9 9 9 9 9\n";
         assert_eq!((busy(all, "cpu"), busy(all, "cpu0")), (Some(36), Some(4)));
         assert_eq!(busy(all, "cpu7"), None);
+        assert_eq!((field(all, "cpu", STEAL), field(all, "cpu0", STEAL)), (Some(7), Some(0)));
         let rollup = "55 ---p [rollup]\nRss:   3000 kB\nPss:   1000 kB\nPss_Anon:  10 kB\n";
         assert_eq!(kilobytes(rollup, "Pss:"), Some(1000));
     }

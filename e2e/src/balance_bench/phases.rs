@@ -49,8 +49,27 @@ impl Size {
         Self { bulk: 1 << 29, millis: 500, after_kill_millis: 1000, after_hang_millis: 6000 };
 }
 
+/// A job while a hypervisor gives more than this part of the machine to others is done again, a few times; the
+/// least disturbed counts.
+const STOLEN: f64 = 0.03;
+const ATTEMPTS: usize = 3;
+
 /// One job of clients, without a mistake, and what it cost.
 fn work(bed: &Bed, running: &Running, job: &Job) -> Result<(Report, Spent)> {
+    let mut best = once(bed, running, job)?;
+    for _ in 1..ATTEMPTS {
+        if best.1.stolen_share() <= STOLEN {
+            break;
+        }
+        let again = once(bed, running, job)?;
+        if again.1.stolen_share() < best.1.stolen_share() {
+            best = again;
+        }
+    }
+    Ok(best)
+}
+
+fn once(bed: &Bed, running: &Running, job: &Job) -> Result<(Report, Spent)> {
     let processes = running.processes(bed)?;
     let before = Spent::so_far(&processes)?;
     let mut clients = bed.clients(&running.contender().targets(), job)?;
