@@ -29,6 +29,9 @@ const REBALANCE_TIMEOUT: Duration = Duration::from_secs(60);
 const DELAYED: usize = 1;
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(2);
 
+/// Long enough for a holder without a balancer to give its address away.
+const HANG: Duration = Duration::from_secs(5);
+
 /// Short beside what is waited for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -110,6 +113,9 @@ fn rolling(scene: &mut Scene<'_>, manner: Manner) -> Result<()> {
         let at = inject(scene, host, manner)?;
         faults.push(at);
         worst.0 = worst.0.max(ended(scene, &watches, host, held, at, manner)?);
+        if manner == Manner::Hang {
+            sleep(HANG.saturating_sub(at.elapsed()));
+        }
         heal(scene, host, manner)?;
         let healed = Instant::now();
         if !scene.is_control {
