@@ -29,7 +29,7 @@ e2e-kubeadm: ## hosts with kubelet and containerd, kubeadm, upgrades, the chart 
 bench-idle: ## memory, CPU and requests of an idle holder and an idle follower (root)
 	@hack/job.sh bench-idle
 
-bench-balancer: ## the balancer beside Debian's HAProxy and nginx, into docs/benchmarks.md (root, < 12 minutes); RUNS=n ROW='speed memory killed hung' QUICK=1 CONTROLS=1
+bench-balancer: ## the balancer beside Debian's HAProxy and nginx, into docs/benchmarks.md (root, < 12 minutes); RUNS=n ROW='downloads connections round-trips memory killed hung' QUICK=1 CONTROLS=1
 	@hack/job.sh bench-balancer
 
 binary: ## the static release binary in target/dist; TARGET=triple

@@ -5,7 +5,8 @@ use anyhow::{Result, bail};
 use super::backend::Spoil;
 use super::bed::{BACKENDS, Bed};
 use super::contender::{Contender, Programs};
-use super::phases::{Size, integrity, speed};
+use super::phases::Size;
+use super::phases::speed::{connections, integrity};
 use super::sys::Cores;
 use crate::say::say;
 
@@ -62,7 +63,7 @@ fn noticed(programs: &Programs, cores: &Cores, control: Control) -> Result<Optio
     let figures = match control {
         Control::Spoilt(Spoil::Shift | Spoil::Short) => integrity(&bed, &running),
         Control::Spoilt(Spoil::Echo) | Control::Stopped | Control::Gone => {
-            speed(&bed, &running, Size::QUICK).map(|_figures| ())
+            connections(&bed, &running, Size::QUICK).map(|_figures| ())
         }
     };
     if let Control::Stopped = control {

@@ -38,6 +38,28 @@ pub(super) fn busy_share(cores: usize) -> Result<f64> {
     Ok(spent / LOOK.as_secs_f64() / cores.max(1) as f64)
 }
 
+/// Work during which a hypervisor gave more than this part of what the machine wanted to others is done again,
+/// a few times; the least disturbed counts.
+const STOLEN: f64 = 0.03;
+const ATTEMPTS: usize = 4;
+
+/// What `work` came to, and what it spent, when the machine was least disturbed.
+pub(super) fn least_disturbed<T>(
+    mut work: impl FnMut() -> Result<(T, Spent)>,
+) -> Result<(T, Spent)> {
+    let mut best = work()?;
+    for _ in 1..ATTEMPTS {
+        if best.1.stolen_share() <= STOLEN {
+            break;
+        }
+        let again = work()?;
+        if again.1.stolen_share() < best.1.stolen_share() {
+            best = again;
+        }
+    }
+    Ok(best)
+}
+
 // === impl Memory ===
 
 impl Memory {
@@ -131,6 +153,23 @@ mod tests {
         assert_eq!((field(all, "cpu", STEAL), field(all, "cpu0", STEAL)), (Some(7), Some(0)));
         let rollup = "55 ---p [rollup]\nRss:   3000 kB\nPss:   1000 kB\nPss_Anon:  10 kB\n";
         assert_eq!(kilobytes(rollup, "Pss:"), Some(1000));
+    }
+
+    #[test]
+    fn the_least_disturbed_counts() {
+        let counted = |shares: [f64; ATTEMPTS]| {
+            let mut done = 0;
+            let mut work = || {
+                let stolen = shares[done];
+                done += 1;
+                Ok((done, Spent { machine: 1.0 - stolen, stolen, ..Spent::default() }))
+            };
+            let number = least_disturbed(&mut work).unwrap().0;
+            (number, done)
+        };
+        assert_eq!(counted([0.02, 0.0, 0.0, 0.0]), (1, 1));
+        assert_eq!(counted([0.3, 0.01, 0.0, 0.0]), (2, 2));
+        assert_eq!(counted([0.3, 0.1, 0.05, 0.2]), (3, ATTEMPTS));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is measured, by phase: clients at work on one side, the balancer's cost on the other.
+//! What is measured, by phase: memory, and what clients see of a backend that breaks. Of speed: `speed`.
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
-use super::bed::{BACKENDS, Bed};
-use super::contender::{Contender, Running};
-use super::cost::{Memory, Spent};
-use super::load::{Job, Latency, Line, Observed, Report};
+use super::bed::Bed;
+use super::contender::Running;
+use super::cost::Memory;
+use super::load::{Job, Line, Observed, Report};
 use super::sys::now;
 
-const GIB: f64 = (1 << 30) as f64;
+pub(super) mod speed;
+
 /// Clients whose balancer says nothing give up after 5 s.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
-const CLIENTS: usize = 32;
 /// Memory is looked at when all is quiet.
 const QUIET: Duration = Duration::from_millis(700);
 /// Which backend breaks; not the one that pintle takes for its own.
@@ -49,109 +49,12 @@ impl Size {
         Self { bulk: 1 << 29, millis: 500, after_kill_millis: 1000, after_hang_millis: 6000 };
 }
 
-/// A job while a hypervisor gives more than this part of the machine to others is done again, a few times; the
-/// least disturbed counts.
-const STOLEN: f64 = 0.03;
-const ATTEMPTS: usize = 3;
-
-/// One job of clients, without a mistake, and what it cost.
-fn work(bed: &Bed, running: &Running, job: &Job) -> Result<(Report, Spent)> {
-    let mut best = once(bed, running, job)?;
-    for _ in 1..ATTEMPTS {
-        if best.1.stolen_share() <= STOLEN {
-            break;
-        }
-        let again = once(bed, running, job)?;
-        if again.1.stolen_share() < best.1.stolen_share() {
-            best = again;
-        }
-    }
-    Ok(best)
-}
-
-fn once(bed: &Bed, running: &Running, job: &Job) -> Result<(Report, Spent)> {
-    let processes = running.processes(bed)?;
-    let before = Spent::so_far(&processes)?;
-    let mut clients = bed.clients(&running.contender().targets(), job)?;
-    let report = match clients.line(REPORT_TIMEOUT)? {
-        Line::Done(report) => report,
-        other => bail!("the clients printed {other:?}"),
-    };
-    let spent = Spent::so_far(&processes)?.since(&before);
-    faultless(&report)?;
-    Ok((report, spent))
-}
-
 /// A figure of work that went wrong is no figure.
 fn faultless(report: &Report) -> Result<()> {
     let first = report.first_error.as_deref().unwrap_or_default();
     ensure!(report.errors == 0, "clients made {} mistakes, the first: {first}", report.errors);
     ensure!(report.done > 0, "the clients did nothing");
     Ok(())
-}
-
-/// Every byte of a small download, compared.
-pub(super) fn integrity(bed: &Bed, running: &Running) -> Result<()> {
-    work(bed, running, &Job::Bulk { streams: BACKENDS, bytes: 32 << 20, checks_all: true })?;
-    Ok(())
-}
-
-pub(super) fn speed(bed: &Bed, running: &Running, size: Size) -> Result<Figures> {
-    let mut figures = Figures::new();
-    integrity(bed, running)?;
-    bulk(bed, running, size, &mut figures)?;
-    // The splicing one is another only where bytes are many.
-    if running.contender() == Contender::HaproxySplice {
-        return Ok(figures);
-    }
-    let millis = size.millis;
-    let connections = Job::Connections { clients: CLIENTS, millis };
-    let (report, spent) = work(bed, running, &connections)?;
-    let done = report.done as f64;
-    figures.insert("connections", done / report.seconds);
-    figures.insert("connections-cpu", spent.process() / done * 1e6);
-    figures.insert("connections-user", spent.user / done * 1e6);
-    let connect = Job::Connect { clients: 16, rate: 1000.0, millis };
-    let (report, _) = work(bed, running, &connect)?;
-    insert_latency(&mut figures, report.latency, ["connect-p50", "connect-p99", "connect-p999"]);
-    let slow = Job::Kept { clients: CLIENTS, rate: 2000.0, millis };
-    let (report, _) = work(bed, running, &slow)?;
-    let names = ["kept-2000-p50", "kept-2000-p99", "kept-2000-p999"];
-    insert_latency(&mut figures, report.latency, names);
-    let fast = Job::Kept { clients: CLIENTS, rate: 10_000.0, millis };
-    let (report, spent) = work(bed, running, &fast)?;
-    let names = ["kept-10000-p50", "kept-10000-p99", "kept-10000-p999"];
-    insert_latency(&mut figures, report.latency, names);
-    figures.insert("kept-cpu", spent.process() / report.done as f64 * 1e6);
-    Ok(without_cost_of_nobody(figures, running))
-}
-
-fn bulk(bed: &Bed, running: &Running, size: Size, figures: &mut Figures) -> Result<()> {
-    let one = ["bulk-1", "bulk-1-cpu", "bulk-1-machine"];
-    let eight = ["bulk-8", "bulk-8-cpu", "bulk-8-machine"];
-    for (streams, [rate, cpu, machine]) in [(1, one), (8, eight)] {
-        let bytes = size.bulk / streams as u64;
-        let job = Job::Bulk { streams, bytes, checks_all: false };
-        let (report, spent) = work(bed, running, &job)?;
-        ensure!(report.bytes == bytes * streams as u64, "{} bytes arrived", report.bytes);
-        let gib = report.bytes as f64 / GIB;
-        figures.insert(rate, report.bytes as f64 * 8.0 / 1e9 / report.seconds);
-        figures.insert(cpu, spent.process() / gib);
-        figures.insert(machine, spent.machine / gib);
-    }
-    Ok(())
-}
-
-fn insert_latency(figures: &mut Figures, latency: Option<Latency>, names: [&'static str; 3]) {
-    let Some(latency) = latency else { return };
-    figures.extend(names.into_iter().zip([latency.p50, latency.p99, latency.p999]));
-}
-
-fn without_cost_of_nobody(mut figures: Figures, running: &Running) -> Figures {
-    if running.contender() == Contender::Direct {
-        figures.retain(|name, _| !name.ends_with("-cpu") && !name.ends_with("-user"));
-    }
-    figures
 }
 
 pub(super) fn memory(bed: &Bed, running: &Running) -> Result<Figures> {

@@ -24,6 +24,8 @@ pub struct Results {
     pub rounds: usize,
     /// How much of the machine somebody else used just before, from 0 to 1.
     pub busy: f64,
+    /// How much of what the machine wanted meanwhile a hypervisor gave to others, from 0 to 1.
+    pub stolen: f64,
     /// Whether it was a short one, whose figures say little.
     pub is_quick: bool,
     /// What came of them.

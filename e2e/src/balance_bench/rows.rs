@@ -29,8 +29,12 @@ pub enum Better {
 /// What belongs together, measured with one balancer that was started for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Latency, new connections, bulk.
-    Speed,
+    /// Bytes in bulk.
+    Downloads,
+    /// New ones, as many as there may be and at a fixed rate.
+    Connections,
+    /// Over kept connections.
+    RoundTrips,
     /// Memory with idle sessions.
     Memory,
     /// A backend is killed.
@@ -108,31 +112,25 @@ impl Row {
 
 impl Phase {
     /// Every phase, in the order of a round.
-    pub const ALL: [Self; 4] = [Self::Speed, Self::Memory, Self::Killed, Self::Hung];
+    pub const ALL: [Self; 6] = [
+        Self::Downloads,
+        Self::Connections,
+        Self::RoundTrips,
+        Self::Memory,
+        Self::Killed,
+        Self::Hung,
+    ];
 
     /// Its name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Speed => "speed",
+            Self::Downloads => "downloads",
+            Self::Connections => "connections",
+            Self::RoundTrips => "round-trips",
             Self::Memory => "memory",
             Self::Killed => "killed",
             Self::Hung => "hung",
-        }
-    }
-
-    /// The phase that measures a row.
-    #[must_use]
-    pub fn of(row: &Row) -> Self {
-        let is_of = |begins: &str| row.id.starts_with(begins);
-        if is_of("memory") || is_of("rss") {
-            Self::Memory
-        } else if is_of("killed") {
-            Self::Killed
-        } else if is_of("hung") {
-            Self::Hung
-        } else {
-            Self::Speed
         }
     }
 }

@@ -41,7 +41,7 @@ pub fn markdown(results: &Results) -> String {
     let machine = &results.machine;
     let mut text = format!(
         "{BEGIN}\n{} on {} cores of {}, Linux {}, {} GiB: {}. Balancer on cores {}, clients and backends \
-         on {}. {} rounds.{}\n\n",
+         on {}. {} rounds, during which a hypervisor gave {:.0} % of what the machine wanted to others.{}\n\n",
         results.date.split('T').next().unwrap_or_default(),
         machine.cores,
         machine.cpu,
@@ -51,6 +51,7 @@ pub fn markdown(results: &Results) -> String {
         list(&results.cores.balancer),
         list(&results.cores.load),
         results.rounds,
+        results.stolen * 1e2,
         preliminary(results),
     );
     for (number, row) in cells(results, false).iter().enumerate() {

@@ -62,7 +62,9 @@ enum Part {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum RowName {
-    Speed,
+    Downloads,
+    Connections,
+    RoundTrips,
     Memory,
     Killed,
     Hung,
@@ -107,7 +109,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
 
 fn plan(arguments: &Arguments) -> Result<Plan> {
     let phase = |row: &RowName| match row {
-        RowName::Speed => Phase::Speed,
+        RowName::Downloads => Phase::Downloads,
+        RowName::Connections => Phase::Connections,
+        RowName::RoundTrips => Phase::RoundTrips,
         RowName::Memory => Phase::Memory,
         RowName::Killed => Phase::Killed,
         RowName::Hung => Phase::Hung,
