@@ -76,6 +76,9 @@ impl<'a> Opening<'a> {
     pub(crate) async fn open(mut self) -> Result<Opened<'a>, CloseReason> {
         self.hear_first().await?;
         let mut tried = Vec::new();
+        // What the client said may have been the reason (Go's TLS server ends a connection that begins with
+        // anything else): only another backend's answer shows that it was not.
+        let mut closed = Vec::new();
         while Instant::now() < self.deadline
             && let Some(seat) = self.shared.table.seat(self.from, &tried)
         {
@@ -85,10 +88,19 @@ impl<'a> Opening<'a> {
                 reason = seat.session.ending() => Err(Failure::of_session(reason)),
             };
             match attempt {
-                Ok((server, answer_by)) => return Ok(self.opened(server, seat, answer_by)),
+                Ok((server, answer_by)) => {
+                    self.shared.table.suspect(&closed);
+                    return Ok(self.opened(server, seat, answer_by));
+                }
                 Err(Failure::Session(reason)) => return Err(reason),
                 Err(Failure::Backend(failure)) => {
-                    seat.suspect(failure);
+                    seat.failed(failure);
+                    match failure {
+                        ConnectFailure::Closed => closed.push(seat.address),
+                        ConnectFailure::Refused
+                        | ConnectFailure::Timeout
+                        | ConnectFailure::Silent => self.shared.table.suspect(&[seat.address]),
+                    }
                     tracing::debug!(backend = %seat.address, ?failure, "Next backend");
                 }
             }

@@ -115,6 +115,17 @@ impl Table {
         }
     }
 
+    /// Those could not be reached, or did not answer what another answered.
+    pub(crate) fn suspect(&self, addresses: &[SocketAddr]) {
+        if addresses.is_empty() {
+            return;
+        }
+        let until = Instant::now() + SUSPICION_DURATION;
+        let mut inner = self.lock();
+        let suspects = inner.backends.iter_mut().filter(|entry| addresses.contains(&entry.address));
+        suspects.for_each(|entry| entry.suspect(until));
+    }
+
     /// Ends every session.
     pub(crate) fn end_all(&self, why: CloseReason) {
         let inner = self.lock();
@@ -166,9 +177,8 @@ impl Inner {
 
 impl Seat<'_> {
     /// The backend could not be reached, or did not answer.
-    pub(crate) fn suspect(&self, failure: ConnectFailure) {
-        let until = Instant::now() + SUSPICION_DURATION;
-        self.table.lock().entry(self.address).suspect(failure, until);
+    pub(crate) fn failed(&self, failure: ConnectFailure) {
+        self.table.lock().entry(self.address).failed(failure);
     }
 }
 

@@ -69,9 +69,12 @@ impl Entry {
         self.sessions.remove(&number);
     }
 
-    pub(super) fn suspect(&mut self, failure: ConnectFailure, until: Instant) {
-        self.suspect_until = Some(until);
+    pub(super) fn failed(&mut self, failure: ConnectFailure) {
         self.failures.count(failure);
+    }
+
+    pub(super) fn suspect(&mut self, until: Instant) {
+        self.suspect_until = Some(until);
     }
 
     pub(super) fn is_of_use(&self) -> bool {

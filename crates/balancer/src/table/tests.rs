@@ -55,7 +55,7 @@ async fn suspicion_ends_by_itself_and_with_news() {
     let up = [1, 2].map(|number| backend(number, BackendState::Up));
     let table = table(&up);
     let mut seats = vec![table.seat(CLIENT, &[]).unwrap()];
-    seats[0].suspect(ConnectFailure::Refused);
+    table.suspect(&[seats[0].address]);
     seats.extend((0..3).map(|_| table.seat(CLIENT, &[]).unwrap()));
     assert!(seats[1..].iter().all(|seat| seat.address != seats[0].address));
     tokio::time::advance(SUSPICION_DURATION).await;

@@ -22,6 +22,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) enum Manner {
     /// Says its name, then gives back what it hears, until the client has said all.
     Echo(u8),
+    /// The same when it has heard something; ends what begins with `!`.
+    Choosy(u8),
     /// Accepts, and never says a word.
     Mute,
     /// Ends when it has heard something.
@@ -51,12 +53,14 @@ async fn behave(mut stream: TcpStream, manner: Manner) -> std::io::Result<()> {
     match manner {
         Manner::Echo(name) => {
             stream.write_all(&[name]).await?;
-            loop {
-                let heard = stream.read(&mut buffer).await?;
-                if heard == 0 {
-                    return stream.shutdown().await;
-                }
+            return echo(&mut stream, &mut buffer).await;
+        }
+        Manner::Choosy(name) => {
+            let heard = stream.read(&mut buffer).await?;
+            if !buffer[..heard].starts_with(b"!") {
+                stream.write_all(&[name]).await?;
                 stream.write_all(&buffer[..heard]).await?;
+                return echo(&mut stream, &mut buffer).await;
             }
         }
         Manner::Mute => while stream.read(&mut buffer).await? > 0 {},
@@ -66,6 +70,16 @@ async fn behave(mut stream: TcpStream, manner: Manner) -> std::io::Result<()> {
         },
     }
     Ok(())
+}
+
+async fn echo(stream: &mut TcpStream, buffer: &mut [u8]) -> std::io::Result<()> {
+    loop {
+        let heard = stream.read(buffer).await?;
+        if heard == 0 {
+            return stream.shutdown().await;
+        }
+        stream.write_all(&buffer[..heard]).await?;
+    }
 }
 
 /// A port that is taken, and where nobody listens.

@@ -1,6 +1,7 @@
 //! What a client sees of backends that fail, are slow, come and go.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -185,6 +186,24 @@ async fn a_burst_is_spread_evenly() {
     assert_eq!(bed.sessions(), [200, 200, 200]);
 }
 
+/// As a watch does: each connects again when it is ended.
+fn watch(address: SocketAddr, count: usize) {
+    for _ in 0..count {
+        tokio::spawn(async move {
+            loop {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                stream.write_all(b"x").await.unwrap();
+                while stream.read(&mut [0; 9]).await.is_ok_and(|heard| heard > 0) {}
+            }
+        });
+    }
+}
+
+fn is_even(sessions: &[usize], sum: usize) -> bool {
+    let (most, least) = (sessions.iter().max().unwrap(), sessions.iter().min().unwrap());
+    sessions.iter().sum::<usize>() == sum && most - least <= 3
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_comes_back_gets_its_share_slowly() {
     let mut backends = Vec::new();
@@ -193,28 +212,38 @@ async fn one_that_comes_back_gets_its_share_slowly() {
     }
     let [first, second, third] = backends[..] else { unreachable!() };
     let bed = bed_that_sheds(&[up(first), up(second), down(third)], 1000, 10);
-    let address = bed.balancer.addresses()[0];
-    // As a watch does: it connects again when it is ended.
-    let mut watches = Vec::new();
-    for _ in 0..90 {
-        watches.push(tokio::spawn(async move {
-            loop {
-                let mut stream = TcpStream::connect(address).await.unwrap();
-                stream.write_all(b"x").await.unwrap();
-                while stream.read(&mut [0; 9]).await.is_ok_and(|heard| heard > 0) {}
-            }
-        }));
-    }
+    watch(bed.balancer.addresses()[0], 90);
     bed.eventually("they watch", |bed| bed.sessions() == [45, 45, 0]).await;
     bed.backends.send_replace(vec![up(first), up(second), up(third)]);
     sleep(Duration::from_secs(4)).await;
     assert_eq!(bed.sessions(), [45, 45, 0], "it has to stay for a while first");
-    bed.eventually("within 10 %", |bed| {
-        let sessions = bed.sessions();
-        let (most, least) = (sessions.iter().max().unwrap(), sessions.iter().min().unwrap());
-        sessions.iter().sum::<usize>() == 90 && most - least <= 3
-    })
-    .await;
+    bed.eventually("within 10 %", |bed| is_even(&bed.sessions(), 90)).await;
     let shed = bed.balancer.totals().closed_shed;
     assert!((28..=34).contains(&shed), "no more than had to: {shed}");
+}
+
+/// What every backend ends says nothing about the backends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_nobody_answers_makes_nobody_suspect() {
+    let mut backends = Vec::new();
+    for name in 0..2 {
+        backends.push(up(backend(Manner::Choosy(name)).await));
+    }
+    let bed = bed_that_sheds(&[backends[0], down(backends[1].address)], 1000, 10);
+    let address = bed.balancer.addresses()[0];
+    watch(address, 60);
+    bed.eventually("they watch", |bed| bed.sessions() == [60, 0]).await;
+    bed.backends.send_replace(backends);
+    let scanner = tokio::spawn(async move {
+        loop {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"!").await.unwrap();
+            let _reset = stream.read(&mut [0]).await;
+            sleep(Duration::from_millis(500)).await;
+        }
+    });
+    bed.eventually("within 10 %", |bed| is_even(&bed.sessions(), 60)).await;
+    scanner.abort();
+    let failures = bed.balancer.backends();
+    assert!(failures.iter().all(|backend| backend.failures.closed > 5), "counted: {failures:?}");
 }
