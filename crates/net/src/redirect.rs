@@ -20,9 +20,6 @@ use crate::nft::Nft;
 
 mod rules;
 
-/// The table's name: it is there while a balancer is.
-const TABLE: &str = "pintle";
-
 /// One that never comes into being.
 const REHEARSAL: &str = "pintle-check";
 
@@ -52,6 +49,7 @@ pub enum RedirectError {
 #[derive(Debug)]
 pub struct Redirect {
     nft: Nft,
+    table: String,
     /// Before Linux 5.12: the rules have to be taken away by hand.
     is_ownerless: bool,
 }
@@ -77,19 +75,23 @@ impl Redirect {
     /// # Errors
     /// When the kernel takes no such rules.
     pub fn install(vips: &[Vip], port: u16, to: u16) -> Result<Self, RedirectError> {
+        let table = table_of(vips);
         let attempt = || {
             let mut nft = Nft::open()?;
-            let owned = rules::install(TABLE, vips, port, to, TableFlags::Owner);
+            let owned = rules::install(&table, vips, port, to, TableFlags::Owner);
             match nft.commit(owned) {
                 Err(error) if is_unsupported(&error) => {
                     tracing::info!("nftables has no tables with an owner here (Linux 5.12 has)");
-                    nft.commit(rules::install(TABLE, vips, port, to, TableFlags::empty()))?;
-                    Ok(Self { nft, is_ownerless: true })
+                    nft.commit(rules::install(&table, vips, port, to, TableFlags::empty()))?;
+                    Ok((nft, true))
                 }
-                answer => answer.map(|()| Self { nft, is_ownerless: false }),
+                answer => answer.map(|()| (nft, false)),
             }
         };
-        attempt().map_err(|cause| RedirectError::of(vips, port, cause))
+        match attempt() {
+            Ok((nft, is_ownerless)) => Ok(Self { nft, table, is_ownerless }),
+            Err(cause) => Err(RedirectError::of(vips, port, cause)),
+        }
     }
 
     /// Whether the kernel would take such rules: the same batch under another name, with an end that has to be
@@ -115,11 +117,20 @@ impl Redirect {
 impl Drop for Redirect {
     fn drop(&mut self) {
         if self.is_ownerless
-            && let Err(error) = self.nft.commit(rules::remove(TABLE))
+            && let Err(error) = self.nft.commit(rules::remove(&self.table))
         {
-            tracing::warn!(%error, "The table inet pintle is left in nftables");
+            tracing::warn!(%error, "The table inet {} is left in nftables", self.table);
         }
     }
+}
+
+/// The table's name: it is there while a balancer of these VIPs is. Another pintle of this host, for other VIPs,
+/// has its own. As `nft` reads one: no colons.
+fn table_of(vips: &[Vip]) -> String {
+    let mut sorted = vips.to_vec();
+    sorted.sort();
+    let parts: Vec<String> = sorted.iter().map(|vip| vip.to_string().replace(':', "_")).collect();
+    format!("pintle-{}", parts.join("-"))
 }
 
 fn is_unsupported(error: &io::Error) -> bool {

@@ -170,9 +170,11 @@ fn write_beside(write: impl Fn(&Scene), theirs: impl Fn(&Scene) -> String) {
     holder.ip(&["route", "add", "10.96.0.0/12", "dev", "eth0"]).unwrap();
     // As text, and empty while there is none.
     let ours = |scene: &Scene| {
-        let is_there = scene.nft(scene.holder, &["list", "tables"]).contains("inet pintle");
-        let list = ["list", "table", "inet", "pintle"];
-        if is_there { scene.nft(scene.holder, &list) } else { String::new() }
+        let tables = scene.nft(scene.holder, &["list", "tables"]);
+        let table = tables.lines().find_map(|line| line.strip_prefix("table inet pintle-"));
+        let list =
+            |vip| scene.nft(scene.holder, &["list", "table", "inet", &format!("pintle-{vip}")]);
+        table.map(list).unwrap_or_default()
     };
     let before = ours(&scene);
     assert!(before.contains("tproxy"), "{before}");

@@ -9,7 +9,7 @@ use pintle_core::Vip;
 use pintle_net::{Redirect, RedirectError, gates};
 use pintle_testkit::netns::{Topology, host_v4};
 
-use crate::bed::V4;
+use crate::bed::{V4, V6};
 
 const PORT: u16 = 6443;
 
@@ -131,6 +131,25 @@ fn a_rehearsal_leaves_nothing_and_needs_the_privilege() {
     };
     let error = host.run_in(without).unwrap().unwrap_err();
     assert!(matches!(error, RedirectError::Privilege), "{error}");
+}
+
+/// The lock is per set of VIPs, and so are the rules.
+#[test]
+fn two_pintles_of_one_host_have_rules_of_their_own() {
+    let topology = Topology::start(1).unwrap();
+    let host = topology.host_ns(0);
+    let another = Vip([192, 0, 2, 1].into());
+    let install = |vips: &[Vip]| host.run_in(|| Redirect::install(vips, PORT, 6444)).unwrap();
+    let both = (install(&[V4]).unwrap(), install(&[another, V6]).unwrap());
+    let error = install(&[V4]).unwrap_err();
+    drop(both.0);
+    let again = install(&[V4]);
+    assert!(again.is_ok(), "{error}, {again:?}");
+    // As nft reads names.
+    let v6 = V6.to_string().replace(':', "_");
+    for vips in [V4.to_string(), format!("192.0.2.1-{v6}")] {
+        nft(&topology, &format!("list table inet pintle-{vips}\n"));
+    }
 }
 
 fn no_capabilities() -> rustix::thread::CapabilitySets {
