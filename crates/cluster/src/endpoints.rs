@@ -24,13 +24,14 @@ use crate::watcher::Frames;
 const PATH: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices\
                     ?labelSelector=kubernetes.io%2Fservice-name%3Dkubernetes";
 
-/// The server ends the watch then, and the slices are listed afresh: what was remembered grows old.
-const WATCH_SECONDS: u32 = 300;
-const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
+/// The server ends the watch then, and the slices are listed afresh. A server that hangs ends nothing, and its kernel
+/// keeps the connection alive: so long its silence is taken for a list that does not change.
+const WATCH_SECONDS: u32 = 10;
+const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 1);
 
-/// After a failure. Nothing urgent waits for a new API server's address.
+/// After a failure. An outage's end is to be seen soon, and asking costs a server that is down nothing.
 pub(crate) const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const MAX_BACKOFF: Duration = Duration::from_secs(30);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// A change comes in several steps; the list is asked for after the last of them, and within the second in
 /// which the balancer is to follow it.
@@ -121,7 +122,7 @@ pub(crate) async fn wait_for_change(aside: &Aside, server: SocketAddr, version: 
     let path =
         format!("{PATH}&watch=true&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}");
     let Ok(response) = aside.send(server, get(path)).await else {
-        return sleep(MAX_BACKOFF).await;
+        return sleep(FIRST_BACKOFF).await;
     };
     let began = Instant::now();
     let is_changed = watch_until_change(response.into_body(), server).await;
@@ -130,8 +131,7 @@ pub(crate) async fn wait_for_change(aside: &Aside, server: SocketAddr, version: 
     }
 }
 
-/// Whether something changed before it ended. A server that hangs does not end its watches, and its kernel keeps
-/// the connection alive.
+/// Whether something changed before it ended.
 async fn watch_until_change(body: Body, server: SocketAddr) -> bool {
     let mut frames = Frames::new(body);
     let changes = async {
