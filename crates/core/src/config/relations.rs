@@ -107,6 +107,14 @@ pub(super) fn backend(backend: SocketAddr, vips: &Vips) -> Result<SocketAddr, Co
         let advice = "give the API server's own address: the VIP leads back to the balancer";
         return Err(Complaint::with(message, advice));
     }
+    if let Some((message, advice)) = proxy::fault(backend, None) {
+        return Err(Complaint::with(message, advice));
+    }
+    if backend.ip().is_loopback() {
+        let message = format!("{backend} is this host's own, and another API server on each node");
+        let advice = "leave it out: each node has its own API server without being told";
+        return Err(Complaint::with(message, advice));
+    }
     let of_its_family = |vip: &Item<Vip>| vip.value.0.is_ipv4() == backend.is_ipv4();
     if vips.value.as_ref().is_some_and(|vips| !vips.is_empty() && !vips.iter().any(of_its_family)) {
         let (its, other) = if backend.is_ipv4() { ("IPv4", "IPv6") } else { ("IPv6", "IPv4") };

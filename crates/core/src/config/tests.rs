@@ -287,6 +287,14 @@ fn contradictions_name_both_values_and_a_way_out() {
             "flag --set balancer.backends: balancer.backends: 192.0.2.10:6443 is on the VIP 192.0.2.10; give the API server's own address: the VIP leads back to the balancer",
         ),
         (
+            &[("balancer.backends", "127.0.0.1:6444")],
+            "flag --set balancer.backends: balancer.backends: 127.0.0.1:6444 is this host's own, and another API server on each node; leave it out: each node has its own API server without being told",
+        ),
+        (
+            &[("balancer.backends", "0.0.0.0:6443")],
+            "flag --set balancer.backends: balancer.backends: 0.0.0.0:6443 is no address that one API server has for all nodes; give the API server's own address",
+        ),
+        (
             &[("vips", "192.0.2.10,192.0.2.11")],
             "flag --set vips: vips: 192.0.2.11 is of the same family as 192.0.2.10: want at most one IPv4 and one IPv6 address; remove one of them",
         ),
