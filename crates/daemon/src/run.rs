@@ -62,9 +62,11 @@ async fn live(config: Config) -> Result<(), RunError> {
         lease,
         "Starting"
     );
-    let Some(_lock) = acquire_lock(&config.vips, &mut signals).await else {
+    let Some(lock) = acquire_lock(&config.vips, &mut signals).await else {
         return Ok(());
     };
+    // The kernel gives it back with the process' ports: who waits for the one needs the others as well.
+    let _kept: &'static Singleton = Box::leak(Box::new(lock));
     privileges::lock_memory();
 
     let heartbeat = Heartbeat::new(now());

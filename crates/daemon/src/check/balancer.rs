@@ -6,8 +6,8 @@ use pintle_net::{Redirect, gates};
 use super::finding::{Finding, fail, ok, warn};
 use crate::front::{Place, place};
 
-/// The tables of iptables that are not nftables' (`iptables-legacy`).
-const LEGACY_TABLES: &str = "/proc/net/ip_tables_names";
+/// The tables of iptables that are not nftables' (`iptables-legacy`, `ip6tables-legacy`).
+const LEGACY_TABLES: [&str; 2] = ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"];
 
 /// A finding for each.
 pub(super) fn balancer(config: &Config, is_running: bool) -> Vec<Finding> {
@@ -72,11 +72,13 @@ fn firewall(port: u16) -> Finding {
 }
 
 fn legacy(port: u16) -> Option<Finding> {
-    let tables = std::fs::read_to_string(LEGACY_TABLES).ok()?;
-    tables.lines().any(|table| table == "filter").then(|| {
+    let filters = |path: &&str| {
+        std::fs::read_to_string(path).is_ok_and(|tables| tables.lines().any(|it| it == "filter"))
+    };
+    LEGACY_TABLES.iter().any(filters).then(|| {
         warn(
             "iptables-legacy has rules, too, which are not looked at",
-            &format!("see that its INPUT admits tcp {port}: iptables-legacy -S INPUT"),
+            &format!("see that its INPUT admits tcp {port}: iptables-legacy -S INPUT, ip6tables-legacy -S INPUT"),
         )
     })
 }
