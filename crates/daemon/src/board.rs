@@ -6,15 +6,14 @@ use std::sync::Arc;
 use pintle_cluster::{EventKind, KubeEvent, Observer};
 use pintle_core::command::{Direction, Transition};
 use pintle_core::config::Config;
-use pintle_core::{
-    BackendState, Desired, Event, Notice, ProbeOutcome, Role, Server, ServerId, Vip,
-};
+use pintle_core::{Desired, Event, Notice, ProbeOutcome, Role, Server, ServerId, Vip};
 use pintle_telemetry::{
     ApiServerStatus, FailoverStatus, Metrics, Published, StatusReport, VipStatus,
 };
 use tokio::sync::watch;
 
 use crate::clock::now;
+use crate::states::{self, States};
 
 /// The account of itself that pintle keeps.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ pub(crate) struct Board {
     outcomes: BTreeMap<ServerId, ProbeOutcome>,
     last_failover: Option<FailoverStatus>,
     shown: Option<pintle_core::Status>,
-    backends: BTreeMap<ServerId, BackendState>,
+    backends: States,
 }
 
 // === impl Board ===
@@ -49,7 +48,7 @@ impl Board {
             outcomes: BTreeMap::new(),
             last_failover: None,
             shown: None,
-            backends: BTreeMap::new(),
+            backends: States::new(),
         }
     }
 
@@ -112,12 +111,13 @@ impl Board {
     }
 
     /// Publishes the status if it changed.
-    pub(crate) fn publish(&mut self, desired: &Desired) {
+    pub(crate) fn publish(&mut self, desired: &Desired, backends: States) {
         let status = &desired.status;
-        if self.shown.as_ref() == Some(status) && self.backends == desired.backends {
+        if self.shown.as_ref() == Some(status) && self.backends == backends {
             return;
         }
-        self.backends.clone_from(&desired.backends);
+        states::tell_changes(&self.servers.borrow(), &self.backends, &backends);
+        self.backends = backends;
         self.shown = Some(status.clone());
         self.metrics.leader(status.role == Role::Leader);
         for vip in &self.vips {

@@ -98,10 +98,18 @@ async fn follow_vips(balancer: Balancer, mut published: watch::Receiver<Publishe
     while published.changed().await.is_ok() {
         let is_here = published.borrow_and_update().report.vips.iter().any(|vip| vip.bound);
         if was_here && !is_here {
+            tracing::info!(
+                connections = connections(&balancer),
+                "The VIP left, its clients are reset"
+            );
             balancer.end_sessions();
         }
         was_here = is_here;
     }
+}
+
+fn connections(balancer: &Balancer) -> usize {
+    balancer.backends().iter().map(|backend| backend.sessions).sum()
 }
 
 fn totals(balancer: &Balancer) -> BalancerTotals {

@@ -20,6 +20,7 @@ mod registry;
 mod run;
 mod servers;
 mod service_manager;
+mod states;
 mod wiring;
 
 pub use check::{Finding, Level, check};

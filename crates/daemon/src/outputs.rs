@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 
 use pintle_cluster::ClusterCommand;
 use pintle_core::{
-    Backend, BackendState, Command, Desired, Endpoints, Event, ProbePace, Server, ServerId, Vip,
-    VipDesire,
+    Backend, Command, Desired, Endpoints, Event, ProbePace, Server, ServerId, Vip, VipDesire,
 };
 use tokio::sync::{mpsc, watch};
 
 use crate::board::Board;
+use crate::states::{self, States};
 
 /// Where everything goes.
 #[derive(Debug)]
@@ -41,8 +41,12 @@ impl Outputs {
     pub(crate) fn publish(&mut self, desired: &Desired) {
         set(&self.vips, desired.vips);
         set(&self.pace, desired.probe_pace);
-        set(&self.backends, self.backends(desired));
-        self.board.publish(desired);
+        let servers = self.servers.borrow().clone();
+        let states = states::of(&servers, &desired.backends, |server| self.has_left(server));
+        set(&self.backends, states::backends(&servers, &states));
+        // Without a balancer nothing is counted.
+        let states = if desired.backends.is_empty() { States::new() } else { states };
+        self.board.publish(desired, states);
     }
 
     /// Hands a command to its adapter.
@@ -73,21 +77,10 @@ impl Outputs {
         }
     }
 
-    fn backends(&self, desired: &Desired) -> Vec<Backend> {
-        let endpoints = self.endpoints.borrow();
-        let has_left = |server: &Server| {
-            server.id != ServerId::LOCAL
-                && !self.fixed.contains(&server.address)
-                && endpoints.has_left(server.address)
-        };
-        let servers = self.servers.borrow();
-        let backends = servers.iter().map(|server| {
-            let state = desired.backends.get(&server.id).copied();
-            let state = state.unwrap_or(BackendState::Unproven);
-            let state = if has_left(server) { state.of_one_that_left() } else { state };
-            Backend { address: server.address, state }
-        });
-        backends.collect()
+    fn has_left(&self, server: &Server) -> bool {
+        server.id != ServerId::LOCAL
+            && !self.fixed.contains(&server.address)
+            && self.endpoints.borrow().has_left(server.address)
     }
 
     fn ask_cluster(&self, command: ClusterCommand) {

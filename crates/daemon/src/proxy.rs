@@ -67,7 +67,7 @@ pub(crate) async fn live(config: ProxyConfig) -> Result<(), RunError> {
         ProbeConfig { probe: config.probe.clone(), server_name: config.server_name.clone() };
     let _probing = pintle_probe::start(probing, targets, brisk, trusted, sender)
         .map_err(RunError::internal)?;
-    let follow = Follow::new(
+    let mut follow = Follow::new(
         config.probe.success_threshold,
         table,
         follow::Outputs { servers, backends, published, metrics: metrics.clone() },

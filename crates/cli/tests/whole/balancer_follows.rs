@@ -88,6 +88,11 @@ fn an_api_server_that_is_removed_gets_no_more_within_a_second() {
         Newcomer::serves(&scene);
     }
     always(Duration::from_secs(1), "it gets no new ones", || !Newcomer::serves(&scene));
+    let status = scene.pintle().status();
+    let servers = status["apiservers"].as_array().unwrap();
+    let own = newcomer.own.to_string();
+    let told = servers.iter().find(|server| server["address"] == own.as_str()).unwrap();
+    assert_eq!(told["backend"], "draining", "as the balancer takes it");
     // What it has it keeps: it may well serve them.
     kept.iter_mut().for_each(|caller| caller.ask(b"kept").unwrap());
 }

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pintle_cluster::{Discovered, Way};
-use pintle_core::{
-    Backend, BackendState, Backends, Endpoints, Event, ProbeOutcome, Server, ServerId,
-};
+use pintle_core::{Backend, Backends, Endpoints, Event, ProbeOutcome, Server, ServerId};
 use pintle_telemetry::{ApiServerStatus, Heartbeat, Metrics, ProxyPublished};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -15,6 +13,7 @@ use tokio::time::sleep;
 use super::table::Table;
 use crate::clock::now;
 use crate::outputs::set;
+use crate::states::{self, States};
 
 /// The loop turns at least this often, so that `/livez` tells a stuck loop from a quiet one.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
@@ -34,6 +33,7 @@ pub(super) struct Follow {
     outcomes: BTreeMap<ServerId, ProbeOutcome>,
     way: Way,
     endpoints: Endpoints,
+    shown: States,
     outputs: Outputs,
     heartbeat: Heartbeat,
 }
@@ -51,7 +51,8 @@ impl Follow {
         backends.learn(&ids(&outputs.servers.borrow()));
         let outcomes = BTreeMap::new();
         let (way, endpoints) = (Way::Unknown, Endpoints::default());
-        Self { table, backends, outcomes, way, endpoints, outputs, heartbeat }
+        let shown = States::new();
+        Self { table, backends, outcomes, way, endpoints, shown, outputs, heartbeat }
     }
 
     /// Every part runs.
@@ -128,18 +129,13 @@ impl Follow {
     }
 
     /// Lets everybody see the latest; what is as before wakes nobody.
-    pub(super) fn publish(&self) {
-        let states = self.backends.states();
-        let state = |server: &Server| states.get(&server.id).copied();
+    pub(super) fn publish(&mut self) {
         let servers = self.outputs.servers.borrow().clone();
-        let backends = servers.iter().map(|server| Backend {
-            address: server.address,
-            state: match state(server).unwrap_or(BackendState::Unproven) {
-                state if self.endpoints.has_left(server.address) => state.of_one_that_left(),
-                state => state,
-            },
+        let states = states::of(&servers, &self.backends.states(), |server| {
+            self.endpoints.has_left(server.address)
         });
-        set(&self.outputs.backends, backends.collect());
+        set(&self.outputs.backends, states::backends(&servers, &states));
+        states::tell_changes(&servers, &self.shown, &states);
         let statuses = servers.iter().map(|server| {
             let outcome = self.outcomes.get(&server.id);
             ApiServerStatus {
@@ -147,10 +143,11 @@ impl Follow {
                 address: server.address.to_string(),
                 outcome: outcome.map(|outcome| outcome.label().to_owned()),
                 ready: outcome == Some(&ProbeOutcome::Ready),
-                backend: state(server).map(|state| state.label().to_owned()),
+                backend: states.get(&server.id).map(|state| state.label().to_owned()),
             }
         });
         let apiservers: Vec<ApiServerStatus> = statuses.collect();
+        self.shown = states;
         self.outputs.published.send_if_modified(|published| {
             let before = published.report.clone();
             published.report.usable = self.backends.is_any_up();
